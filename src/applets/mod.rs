@@ -1,0 +1,2 @@
+//! The commands, one file each. A command never uses another command; what two share sinks into
+//! `wan`, `wire` or `sys`.

@@ -1,0 +1,23 @@
+//! `bsbf`: WAN bonding for routers, one binary with many names.
+//!
+//! The layers, from outside in: `applets` (one file per command) use `sys` (one kernel request per
+//! function, no decisions) and `wire` (bytes and text to values), and leave decisions to `wan` (pure).
+//! Data flows one way: kernel -> sys -> policy -> actions with reasons -> sys -> kernel.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod applet;
+mod applets;
+mod config;
+mod error;
+mod logging;
+mod sys;
+mod types;
+mod wan;
+mod wire;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    applet::main(std::env::args_os())
+}

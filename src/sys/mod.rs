@@ -1,0 +1,9 @@
+//! The kernel's and the system's edge: one request per function, no decisions.
+//!
+//! The only place for `unsafe`, files, sockets, the clock and the environment (clippy.toml forbids
+//! them elsewhere). Errors are `io::Error`; the caller adds what it was doing.
+
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod clock;
+pub mod files;
