@@ -1,1 +1,16 @@
 //! Bytes and text to values and back. No I/O, never a panic on input.
+
+pub mod icmp;
+pub mod mptcp_pm;
+pub mod nl;
+pub mod rtnl;
+
+/// Bytes that break their format. What was wrong does not matter to anyone but a debugger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed;
+
+impl std::fmt::Display for Malformed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("malformed message")
+    }
+}
