@@ -1,2 +1,16 @@
 //! The WAN manager's mind: pure decisions. No socket, file, process, environment, clock or log in here
 //! (clippy.toml enforces it); time comes in as an argument, actions go out with their reasons.
+
+pub mod backup;
+pub mod discover;
+pub mod endpoints;
+pub mod liveness;
+pub mod mind;
+pub mod probes;
+pub mod record;
+pub mod routes;
+pub mod rtt;
+pub mod settings;
+pub mod source_rules;
+pub mod traffic;
+pub mod world;

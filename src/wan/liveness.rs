@@ -1,0 +1,553 @@
+//! Whether one WAN works: probes, what became of them, and the state that follows.
+//!
+//! ```text
+//!            first answer                    a probe is lost, or traffic falls silent
+//!  testing ---------------> up ------------------------------------------------------> suspect
+//!     |                     ^ ^---------------------- any answer -------------------------'  |
+//!     | N lost              | replies in a row, damped from the third flap on                | N lost
+//!     v                     |                                                                v
+//!    down ------------------'<---------------------------------------------------------------+
+//!     ^-- from everywhere at once: no carrier, no address, no default route, device gone
+//! ```
+//!
+//! A suspicion ends with any answer. A verdict takes N lost probes with none answered, *and a witness*: another
+//! WAN that was answered in the same rounds, or else it is the world that is away and nothing is gained by
+//! moving. A probe is lost when its answer is later than the RTT under the present load explains.
+
+use std::time::Duration;
+
+pub use super::probes::{Evidence, Method, Probe};
+use super::probes::{ProbeLog, Sent};
+use super::rtt::Rtt;
+use super::settings::{MAX_TARGETS, Settings};
+use super::traffic::{DEEP_QUEUE, Load, Traffic};
+use crate::types::Time;
+
+/// Rounds go on this long at the fast interval, then at the dead one: nobody else answered either.
+const DOUBT: Duration = Duration::from_secs(4);
+/// Between two rounds when loaded traffic fell silent: three of them and one time-out fit into 500 ms.
+const SILENT_INTERVAL: Duration = Duration::from_millis(60);
+/// Between two rounds of a WAN that never answered yet: a modem's radio may sleep.
+const TESTING_INTERVAL: Duration = Duration::from_millis(250);
+/// Rounds under way at once when answers may be late for long: more would only deepen the queue.
+const ROUNDS_UNDER_WAY: u32 = 8;
+/// A WAN whose link came back is asked at the fast interval for this long.
+const EAGER: Duration = Duration::from_secs(2);
+/// A lost server is asked again this often until it answers or is given up.
+const SERVER_INTERVAL: Duration = Duration::from_millis(250);
+/// This many answers of the server must be missing in a row: 1.5 s, longer than any handover.
+const SERVER_LOST: u32 = 6;
+/// TCP takes over where ICMP has been unanswered this long while TCP was answered.
+const ICMP_GIVEN_UP: Duration = Duration::from_secs(10);
+/// Flaps within this time count for damping.
+const FLAP_WINDOW: Duration = Duration::from_secs(300);
+/// Hold-down at the third flap; doubles with each further one.
+const FLAP_HOLD: Duration = Duration::from_secs(10);
+/// The longest hold-down.
+const FLAP_HOLD_MAX: Duration = Duration::from_secs(120);
+
+/// What a WAN is taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// New; nothing answered yet, nothing is decided.
+    Testing,
+    /// Answers.
+    Up,
+    /// Answers are missing; still used.
+    Suspect,
+    /// Not used as long as another is there.
+    Down,
+}
+
+impl State {
+    /// The word for logs and status.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Testing => "testing",
+            State::Up => "up",
+            State::Suspect => "suspect",
+            State::Down => "down",
+        }
+    }
+}
+
+/// What stands in the way of any probe, as the kernel or the system tells it; any of these ends all doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// No such device now.
+    Gone,
+    /// Administratively down.
+    AdminDown,
+    /// No link detected.
+    NoCarrier,
+    /// No usable address.
+    NoAddress,
+    /// No default route.
+    NoDefault,
+    /// Told to let go (hotplug ifdown).
+    Released,
+}
+
+impl std::fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Obstacle::Gone => "device gone",
+            Obstacle::AdminDown => "administratively down",
+            Obstacle::NoCarrier => "no carrier",
+            Obstacle::NoAddress => "no address",
+            Obstacle::NoDefault => "no default route",
+            Obstacle::Released => "interface taken down",
+        })
+    }
+}
+
+/// Whom to ask.
+enum Turn {
+    Next,
+    Servers,
+    All,
+}
+
+/// What the bonding server's answers say, which matters for the WAN's endpoint alone.
+#[derive(Clone, Debug)]
+struct ServerWatch {
+    ok: bool,
+    /// Missing in a row, and when the first of them was sent.
+    lost: u32,
+    first_lost: Option<Time>,
+    /// Answers in a row.
+    streak: u32,
+    /// When the newest answered probe was sent.
+    answered: Option<Time>,
+}
+
+/// The probing of one WAN.
+#[derive(Clone, Debug)]
+pub struct Liveness {
+    state: State,
+    since: Time,
+    obstacle: Option<Obstacle>,
+    /// IPv4 targets are asked; else IPv6.
+    v4: bool,
+    rtt: Rtt,
+    log: ProbeLog,
+    next_target: u8,
+    /// When the next probe or round is due.
+    due: Time,
+    /// Rounds since the suspicion, test or death began.
+    rounds: u32,
+    doubt_since: Time,
+    eager_until: Time,
+    /// Answers in a row, and when the first of them came.
+    streak: u32,
+    streak_since: Time,
+    flaps: heapless::Deque<Time, 8>,
+    /// When each way of asking was answered last.
+    icmp_answered: Option<Time>,
+    tcp_answered: Option<Time>,
+    server: ServerWatch,
+    /// One bit for each of the last 32 probes, 1 = lost, for display.
+    history: u32,
+    counted: u32,
+}
+
+impl Liveness {
+    /// A WAN that was just found.
+    pub fn new(now: Time) -> Liveness {
+        Liveness {
+            state: State::Testing,
+            since: now,
+            obstacle: None,
+            v4: true,
+            rtt: Rtt::default(),
+            log: ProbeLog::default(),
+            next_target: 0,
+            due: now,
+            rounds: 0,
+            doubt_since: now,
+            eager_until: now,
+            streak: 0,
+            streak_since: now,
+            flaps: heapless::Deque::new(),
+            icmp_answered: None,
+            tcp_answered: None,
+            server: ServerWatch { ok: true, lost: 0, first_lost: None, streak: 0, answered: None },
+            history: 0,
+            counted: 0,
+        }
+    }
+
+    /// The state now.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// When the state began.
+    pub fn since(&self) -> Time {
+        self.since
+    }
+
+    /// What stands in the way, if the WAN is down for it.
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        self.obstacle
+    }
+
+    /// The round-trip times.
+    pub fn rtt(&self) -> &Rtt {
+        &self.rtt
+    }
+
+    /// Lost probes in percent, of the last 32 at most.
+    pub fn loss_percent(&self) -> u32 {
+        (self.history.count_ones() * 100).checked_div(self.counted).unwrap_or(0)
+    }
+
+    /// The bonding server answers here, as far as anyone knows.
+    pub fn server_ok(&self) -> bool {
+        self.server.ok
+    }
+
+    /// Answers in a row so far.
+    pub fn streak(&self) -> u32 {
+        self.streak
+    }
+
+    /// Verdicts within the last five minutes.
+    pub fn flaps(&self, now: Time) -> usize {
+        self.flaps.iter().filter(|&&at| now.since(at) < FLAP_WINDOW).count()
+    }
+
+    /// What speaks against this WAN, witnessed or not.
+    pub fn evidence(&self, now: Time) -> Evidence {
+        self.log.evidence(now, self.counting())
+    }
+
+    /// When `expire` or `probe` have something to do next; None while something stands in the way.
+    pub fn deadline(&self, load: Load) -> Option<Time> {
+        let expiry = self.log.oldest_waiting().map(|at| at + self.patience(load));
+        self.obstacle.is_none().then(|| expiry.map_or(self.due, |at| at.min(self.due)))
+    }
+
+    /// How long an answer may take under this load.
+    fn patience(&self, load: Load) -> Duration {
+        match load {
+            Load::Receiving | Load::Sending => DEEP_QUEUE,
+            Load::Silent { .. } | Load::SendingKnown => self.rtt.patience_loaded(),
+            Load::Quiet => self.rtt.patience_quiet(),
+        }
+    }
+
+    /// What asks here: TCP where only TCP is answered.
+    fn method(&self) -> Method {
+        match (self.icmp_answered, self.tcp_answered) {
+            (None, Some(_)) => Method::Tcp,
+            (Some(icmp), Some(tcp)) if tcp > icmp + ICMP_GIVEN_UP => Method::Tcp,
+            _ => Method::Icmp,
+        }
+    }
+
+    /// Which lost probes count: of a WAN that never answered, all.
+    fn counting(&self) -> Option<Method> {
+        self.has_answered().then(|| self.method())
+    }
+
+    fn has_answered(&self) -> bool {
+        self.icmp_answered.is_some() || self.tcp_answered.is_some()
+    }
+
+    /// Takes in the kernel's word on the link: what stands in the way, and whether IPv4 can be asked.
+    /// Gives true when the WAN's obstacle is another than before.
+    pub fn observe(&mut self, obstacle: Option<Obstacle>, v4: bool, now: Time) -> bool {
+        if v4 != self.v4 {
+            self.v4 = v4;
+            self.next_target = 0;
+            self.log.clear();
+        }
+        if obstacle == self.obstacle {
+            return false;
+        }
+        if obstacle.is_some() && matches!(self.state, State::Up | State::Suspect) {
+            self.flap(now);
+        }
+        // When the obstacle is gone the WAN is still down: asked at once, it joins when it has answered.
+        self.enter(State::Down, now);
+        self.obstacle = obstacle;
+        self.due = now;
+        self.eager_until = now + EAGER;
+        self.log.clear();
+        true
+    }
+
+    /// Marks as lost what is overdue. A WAN that is up turns suspect by it, or when its traffic fell silent;
+    /// gives true then.
+    pub fn expire(&mut self, now: Time, load: Load, is_server: &[bool; MAX_TARGETS]) -> bool {
+        if self.obstacle.is_some() {
+            return false;
+        }
+        let patience = self.patience(load);
+        let method = self.method();
+        let answered = self.log.last_answered();
+        let mut missing = false;
+        let mut log = std::mem::take(&mut self.log);
+        log.expire(now, patience, |sent| {
+            if !sent.witness && sent.probe.method == method {
+                missing |= answered.is_none_or(|at| sent.at > at);
+                self.count_loss(sent, is_server);
+            }
+        });
+        self.log = log;
+        // Traffic that ended looks like traffic that broke off, until a question sent since then is answered.
+        let silent = match load {
+            Load::Silent { since } => self.has_answered() && answered.is_none_or(|at| at <= since),
+            _ => false,
+        };
+        if self.state != State::Up || !(missing || silent) {
+            return false;
+        }
+        self.enter(State::Suspect, now);
+        self.due = now;
+        true
+    }
+
+    fn count_loss(&mut self, sent: &Sent, is_server: &[bool; MAX_TARGETS]) {
+        self.history = self.history << 1 | 1;
+        self.counted = (self.counted + 1).min(32);
+        self.streak = 0;
+        if is_server.get(usize::from(sent.probe.target)) == Some(&true) {
+            self.server.lost += 1;
+            self.server.streak = 0;
+            self.server.first_lost = Some(self.server.first_lost.map_or(sent.at, |at| at.min(sent.at)));
+        }
+    }
+
+    /// The probes that are due, into `out`; `regular` is the interval while the WAN is up. Gives true when a
+    /// round began whose verdict needs witnesses.
+    pub fn probe(
+        &mut self,
+        now: Time,
+        settings: &Settings,
+        load: Load,
+        regular: Duration,
+        out: &mut Vec<Probe>,
+    ) -> bool {
+        if self.obstacle.is_some() || now < self.due {
+            return false;
+        }
+        match self.state {
+            State::Up => {
+                let server_missing =
+                    self.server.answered.is_some() && self.server.ok && (1..SERVER_LOST).contains(&self.server.lost);
+                let every_other = !self.server.ok && self.rounds % 2 == 1;
+                self.rounds = self.rounds.wrapping_add(1);
+                let turn = if server_missing || every_other { Turn::Servers } else { Turn::Next };
+                self.ask(now, settings, turn, self.method(), false, out);
+                self.due = next_beat(now, if server_missing { SERVER_INTERVAL } else { regular });
+                false
+            }
+            State::Suspect | State::Testing => {
+                self.round(now, settings, out);
+                self.due = now + self.round_interval(now, load, settings);
+                true
+            }
+            State::Down => {
+                let tcp = !self.has_answered() && self.rounds % 2 == 1;
+                self.rounds = self.rounds.wrapping_add(1);
+                let method = if tcp { Method::Tcp } else { self.method() };
+                self.ask(now, settings, Turn::Next, method, false, out);
+                // One answer brings the next questions forward: recovery takes no three dead intervals.
+                let fast = now < self.eager_until || (1..settings.replies).contains(&self.streak);
+                self.due = now + if fast { settings.fast_interval } else { settings.dead_interval };
+                false
+            }
+        }
+    }
+
+    fn round_interval(&self, now: Time, load: Load, settings: &Settings) -> Duration {
+        let interval = match (self.state, load) {
+            _ if now.since(self.doubt_since) > DOUBT => settings.dead_interval,
+            (State::Testing, _) => TESTING_INTERVAL,
+            (_, Load::Silent { .. }) => SILENT_INTERVAL.min(settings.fast_interval),
+            _ => settings.fast_interval,
+        };
+        interval.max(self.patience(load) / ROUNDS_UNDER_WAY)
+    }
+
+    /// All targets at once; from the second round on by TCP too, in case only ICMP is held back.
+    fn round(&mut self, now: Time, settings: &Settings, out: &mut Vec<Probe>) {
+        self.ask(now, settings, Turn::All, Method::Icmp, false, out);
+        // A SYN that waits for its answer need not be repeated ten times a second.
+        if self.rounds % 5 == 1 || self.method() == Method::Tcp {
+            self.ask(now, settings, Turn::All, Method::Tcp, false, out);
+        }
+        self.rounds = self.rounds.wrapping_add(1);
+    }
+
+    /// One question to learn whether the world is there, on behalf of another WAN.
+    pub fn bear_witness(&mut self, now: Time, settings: &Settings, out: &mut Vec<Probe>) {
+        if self.state == State::Up {
+            self.ask(now, settings, Turn::Next, self.method(), true, out);
+        }
+    }
+
+    fn ask(
+        &mut self,
+        now: Time,
+        settings: &Settings,
+        turn: Turn,
+        method: Method,
+        witness: bool,
+        out: &mut Vec<Probe>,
+    ) {
+        let all: heapless::Vec<(u8, bool), MAX_TARGETS> =
+            settings.targets_for(self.v4).map(|(i, t)| (i, t.is_server)).collect();
+        let servers = matches!(turn, Turn::Servers) && all.iter().any(|&(_, server)| server);
+        let next = usize::from(self.next_target);
+        for (place, &(target, server)) in all.iter().enumerate() {
+            let chosen = match turn {
+                Turn::All => true,
+                _ if servers => server,
+                Turn::Next | Turn::Servers => place == next % all.len(),
+            };
+            if chosen {
+                out.push(self.log.send(target, method, now, witness));
+            }
+        }
+        if !servers && !matches!(turn, Turn::All) {
+            self.next_target = self.next_target.wrapping_add(1) % u8::try_from(all.len().max(1)).unwrap_or(1);
+        }
+    }
+
+    /// Takes in an answer and gives who sent it; None if it is to no question that is remembered.
+    pub fn answered(
+        &mut self,
+        seq: u16,
+        now: Time,
+        traffic: &mut Traffic,
+        is_server: &[bool; MAX_TARGETS],
+    ) -> Option<u8> {
+        let sent = self.log.answered(seq)?;
+        let quiet = traffic.load(now, self.rtt.patience_loaded()) == Load::Quiet;
+        self.rtt.sample(now.since(sent.at), quiet);
+        traffic.answered(self.rtt.is_queueing());
+        match sent.probe.method {
+            Method::Icmp => self.icmp_answered = Some(now),
+            Method::Tcp => self.tcp_answered = Some(now),
+        }
+        self.history <<= 1;
+        self.counted = (self.counted + 1).min(32);
+        if is_server.get(usize::from(sent.probe.target)) == Some(&true) {
+            let newest = self.server.answered.map_or(sent.at, |at| at.max(sent.at));
+            let streak = self.server.streak + 1;
+            self.server =
+                ServerWatch { lost: 0, first_lost: None, streak, answered: Some(newest), ok: self.server.ok };
+        }
+        if self.streak == 0 {
+            self.streak_since = now;
+        }
+        self.streak += 1;
+        match self.state {
+            State::Suspect => {
+                self.enter(State::Up, now);
+                self.due = next_beat(now, Duration::from_millis(500));
+            }
+            // The first answer of a dead WAN: the next question at once.
+            State::Down if self.streak == 1 => self.due = now,
+            _ => {}
+        }
+        Some(sent.probe.target)
+    }
+
+    /// A WAN that is down or testing has answered enough to be used. `damped` holds back one that flaps.
+    pub fn is_recovered(&self, now: Time, settings: &Settings, damped: bool) -> bool {
+        let held = damped && now.since(self.streak_since) < self.hold(now);
+        match self.state {
+            _ if self.obstacle.is_some() => false,
+            State::Testing => self.streak > 0,
+            State::Down => self.streak >= settings.replies && !held,
+            State::Up | State::Suspect => false,
+        }
+    }
+
+    /// How long a WAN that flaps must answer before it is used again.
+    pub fn hold(&self, now: Time) -> Duration {
+        match u32::try_from(self.flaps(now)).unwrap_or(u32::MAX) {
+            0..=2 => Duration::ZERO,
+            n => FLAP_HOLD.saturating_mul(1 << (n - 3).min(8)).min(FLAP_HOLD_MAX),
+        }
+    }
+
+    /// Takes the WAN into use.
+    pub fn recover(&mut self, now: Time) {
+        self.enter(State::Up, now);
+        self.due = next_beat(now, Duration::from_millis(200));
+    }
+
+    /// The evidence is complete, vouched for by another WAN.
+    pub fn condemned_by(&self, witness: &Liveness, now: Time, settings: &Settings) -> Option<Evidence> {
+        if !matches!(self.state, State::Suspect | State::Testing) || self.obstacle.is_some() {
+            return None;
+        }
+        let evidence = self.log.vouched_by(&witness.log, self.doubt_since, now, self.counting())?;
+        (evidence.lost >= self.needed(settings)).then_some(evidence)
+    }
+
+    /// Probes that must be lost: less where few targets make the rounds small, so that the verdict is not late.
+    fn needed(&self, settings: &Settings) -> usize {
+        let targets = settings.targets_for(self.v4).count();
+        settings.lost.min((targets * 3).max(5))
+    }
+
+    /// Takes the WAN out of use.
+    pub fn condemn(&mut self, now: Time, settings: &Settings) {
+        self.flap(now);
+        self.enter(State::Down, now);
+        self.eager_until = now;
+        self.due = now + settings.dead_interval;
+    }
+
+    /// The server's answers are missing here, and the witness had one since.
+    pub fn is_server_lost(&self, witness: &Liveness) -> bool {
+        let since = matches!((witness.server.answered, self.server.first_lost), (Some(a), Some(l)) if a > l);
+        self.state == State::Up && self.server.ok && self.server.lost >= SERVER_LOST && since
+    }
+
+    /// The server answers again here.
+    pub fn is_server_back(&self, settings: &Settings) -> bool {
+        !self.server.ok && self.server.streak >= settings.replies
+    }
+
+    /// Notes the verdict on the server's answers.
+    pub fn set_server_ok(&mut self, ok: bool) {
+        self.server = ServerWatch { ok, lost: 0, first_lost: None, streak: 0, answered: self.server.answered };
+    }
+
+    /// Something outside hints that this WAN may have died: it is asked at once, if no question is under way.
+    pub fn hint(&mut self, now: Time) {
+        if self.state == State::Up && self.log.oldest_waiting().is_none() {
+            self.due = self.due.min(now);
+        }
+    }
+
+    fn enter(&mut self, state: State, now: Time) {
+        self.state = state;
+        self.since = now;
+        self.doubt_since = now;
+        self.rounds = 0;
+        if state == State::Down {
+            self.streak = 0;
+        }
+    }
+
+    fn flap(&mut self, now: Time) {
+        if self.flaps.is_full() {
+            self.flaps.pop_front();
+        }
+        let _ = self.flaps.push_back(now); // a place was just made
+    }
+}
+
+/// The next multiple of `interval`: WANs with the same interval are asked together, in one wake-up.
+fn next_beat(now: Time, interval: Duration) -> Time {
+    let interval = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX).max(1);
+    Time((now.0 / interval + 1).saturating_mul(interval))
+}

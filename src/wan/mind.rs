@@ -1,0 +1,564 @@
+//! The manager's mind: events and the time go in, actions with their reasons come out.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::backup::BackupWatch;
+use super::discover;
+use super::endpoints::{self, Want};
+use super::liveness::{Liveness, Obstacle, Probe, State};
+use super::record::{Decision, Reason, Record};
+use super::routes::{self, Class};
+use super::settings::{MAX_TARGETS, MAX_WANS, Settings, Target};
+use super::source_rules::{self, Slot};
+use super::traffic::{BUSY_SAMPLE, Load, Traffic};
+use super::world::{Change, Memory, World};
+use crate::types::{IfIndex, IfName, Time};
+
+/// Other WANs that are asked in each round of a suspicion: more would not make the verdict surer.
+const WITNESSES: usize = 2;
+/// Counters of quiet WANs are read this often, on the probes' beat.
+const QUIET_SAMPLE: Duration = Duration::from_secs(1);
+/// Changes of routes in a row before we wait, and how fast more are granted: whoever fights us for a route
+/// must not make the two of us burn the CPU.
+const CHANGES: u32 = 100;
+const CHANGES_PER_SECOND: u64 = 10;
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The kernel was dumped.
+    World(World),
+    /// A probe was answered.
+    Answer {
+        /// On the device.
+        index: IfIndex,
+        /// The probe's number.
+        seq: u16,
+    },
+    /// Devices' byte counters were read: received, sent.
+    Counters(Vec<(IfIndex, u64, u64)>),
+    /// A subflow from this address ended with an error.
+    SubflowFailed(IpAddr),
+    /// Somebody takes the interface down (hotplug ifdown).
+    Release(IfName),
+    /// The settings were read again.
+    Settings(Box<Settings>),
+    /// A deadline has come.
+    Tick,
+}
+
+/// Something to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Ask `target`, out of the device.
+    Probe(IfIndex, Probe, Target),
+    /// Change the kernel; in this order.
+    Change(Change),
+    /// Tell people.
+    Tell(Decision),
+}
+
+/// One WAN, seen once and remembered.
+#[derive(Clone, Debug)]
+pub struct Wan {
+    /// Its device's name.
+    pub name: IfName,
+    /// The device's number, now or when it was there last.
+    pub index: IfIndex,
+    /// Its table.
+    pub slot: u8,
+    /// Its probing.
+    pub liveness: Liveness,
+    /// Its traffic.
+    pub traffic: Traffic,
+    /// Why it has no endpoint, though it lives.
+    pub note: Option<String>,
+    backup: BackupWatch,
+    released: bool,
+}
+
+impl Wan {
+    fn load(&self, now: Time) -> Load {
+        self.traffic.load(now, self.liveness.rtt().average().unwrap_or_default())
+    }
+}
+
+/// The mind of one manager.
+#[derive(Debug)]
+pub struct Mind {
+    settings: Settings,
+    is_server: [bool; MAX_TARGETS],
+    world: World,
+    memory: Memory,
+    wans: heapless::Vec<Wan, MAX_WANS>,
+    record: Record,
+    counters_at: Time,
+    credit: u32,
+    credit_at: Time,
+    /// The plan is to be made again: something changed.
+    replan: bool,
+    /// More devices have default routes than there are places.
+    left_out: Vec<IfName>,
+}
+
+impl Mind {
+    /// A mind that knows nothing yet; `memory` is what an earlier run left.
+    pub fn new(settings: Settings, memory: Memory, now: Time) -> Mind {
+        Mind {
+            is_server: servers(&settings),
+            settings,
+            world: World::default(),
+            memory,
+            wans: heapless::Vec::new(),
+            record: Record::default(),
+            counters_at: now,
+            credit: CHANGES,
+            credit_at: now,
+            replan: false,
+            left_out: Vec::new(),
+        }
+    }
+
+    /// The WANs, in the order in which they were found.
+    pub fn wans(&self) -> &[Wan] {
+        &self.wans
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The kernel as last seen.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// The decisions.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// Devices with a default route for which there was no place.
+    pub fn left_out(&self) -> &[IfName] {
+        &self.left_out
+    }
+
+    /// When `Event::Tick` is wanted at the latest.
+    pub fn next_deadline(&self, now: Time) -> Time {
+        let probing = self.wans.iter().filter_map(|w| w.liveness.deadline(w.load(now))).min();
+        let counters = if self.wans.is_empty() { None } else { Some(self.counters_at) };
+        let waiting = self.replan.then(|| now + Duration::from_millis(100));
+        [probing, counters, waiting].into_iter().flatten().min().unwrap_or(now + Duration::from_secs(3600))
+    }
+
+    /// The counters are to be read before the next event.
+    pub fn wants_counters(&self, now: Time) -> bool {
+        !self.wans.is_empty() && now >= self.counters_at
+    }
+
+    /// Takes in an event and gives what is to be done, in that order.
+    pub fn handle(&mut self, event: Event, now: Time) -> Vec<Action> {
+        let mut actions = Vec::new();
+        match event {
+            Event::World(world) => self.on_world(world, now, &mut actions),
+            Event::Answer { index, seq } => self.on_answer(index, seq, now, &mut actions),
+            Event::Counters(counters) => self.on_counters(&counters, now, &mut actions),
+            Event::SubflowFailed(address) => {
+                let index = self.world.addresses.iter().find(|a| a.local == address).map(|a| a.index);
+                for wan in self.wans.iter_mut().filter(|w| Some(w.index) == index) {
+                    wan.liveness.hint(now);
+                }
+            }
+            Event::Release(name) => {
+                for wan in self.wans.iter_mut().filter(|w| w.name == name) {
+                    wan.released = true;
+                }
+                self.observe(now, &mut actions);
+            }
+            Event::Settings(settings) => {
+                self.is_server = servers(&settings);
+                self.settings = *settings;
+                self.discover(now, &mut actions);
+                self.observe(now, &mut actions);
+                self.replan = true;
+            }
+            Event::Tick => {}
+        }
+        self.judge(now, &mut actions);
+        self.ask(now, &mut actions);
+        self.plan(now, &mut actions);
+        actions
+    }
+
+    /// What gives every moved route back, when the manager ends. Endpoints, tables and rules stay: deleting an
+    /// endpoint would close the first subflow of live connections, and they need the rules.
+    pub fn farewell(&self) -> Vec<Change> {
+        routes::restore(&self.world, &self.memory, &self.devices())
+    }
+
+    /// What takes everything of ours out of the kernel, live connections or not.
+    pub fn clean(&self) -> Vec<Change> {
+        let mut changes = self.farewell();
+        let none = endpoints::plan(&self.world, &[], false, &self.memory);
+        changes.extend(none.changes.into_iter().filter(|c| matches!(c, Change::DeleteEndpoint(_))));
+        changes.extend(source_rules::plan(&self.world, &[]).after);
+        changes
+    }
+
+    /// Every device by name and number, WAN or not: a route of ours may stand on any.
+    fn devices(&self) -> Vec<(IfName, IfIndex)> {
+        self.world.links.iter().map(|l| (l.name.clone(), l.index)).collect()
+    }
+
+    fn on_world(&mut self, world: World, now: Time, actions: &mut Vec<Action>) {
+        self.world = world;
+        self.discover(now, actions);
+        self.observe(now, actions);
+        self.replan = true;
+    }
+
+    /// Finds new WANs, and known ones whose device has another number now.
+    fn discover(&mut self, now: Time, actions: &mut Vec<Action>) {
+        self.left_out.clear();
+        let excluded = |name: &IfName| self.settings.exclude.contains(name);
+        self.wans.retain(|w| !excluded(&w.name));
+        let found: Vec<(IfName, IfIndex)> = discover::wans(&self.world, &self.settings)
+            .into_iter()
+            .map(|l| (l.name.clone(), l.index))
+            .collect();
+        for (name, index) in found {
+            if let Some(wan) = self.wans.iter_mut().find(|w| w.name == name) {
+                if wan.index != index {
+                    wan.index = index;
+                    wan.traffic = Traffic::default();
+                    wan.liveness.observe(Some(Obstacle::Gone), true, now);
+                }
+                continue;
+            }
+            if self.wans.is_full() {
+                // A WAN that is gone makes room for one that is there.
+                let gone = |w: &Wan| matches!(w.liveness.obstacle(), Some(Obstacle::Gone | Obstacle::NoDefault));
+                match self.wans.iter().position(gone) {
+                    Some(at) => drop(self.wans.remove(at)),
+                    None => {
+                        self.left_out.push(name);
+                        continue;
+                    }
+                }
+            }
+            let wan = Wan {
+                slot: self.free_slot(index),
+                name: name.clone(),
+                index,
+                liveness: Liveness::new(now),
+                traffic: Traffic::default(),
+                note: None,
+                backup: BackupWatch::default(),
+                released: false,
+            };
+            let _ = self.wans.push(wan); // a place was just made
+            self.counters_at = now;
+            self.tell(&name, State::Testing, Reason::Found, now, actions);
+        }
+    }
+
+    fn free_slot(&self, index: IfIndex) -> u8 {
+        let used = |n: &u8| self.wans.iter().any(|w| w.slot == *n);
+        Slot::adopted(&self.world, index)
+            .filter(|n| !used(n))
+            .or_else(|| (0u8..).take(MAX_WANS).find(|n| !used(n)))
+            .unwrap_or(0)
+    }
+
+    /// Compares every WAN with what the kernel says of its device.
+    fn observe(&mut self, now: Time, actions: &mut Vec<Action>) {
+        for at in 0..self.wans.len() {
+            let Some(wan) = self.wans.get_mut(at) else { break };
+            let (mut obstacle, v4) = discover::obstacle(&self.world, &wan.name);
+            // Released is overtaken by the kernel's own word, and forgotten once the interface is really down.
+            match obstacle {
+                None if wan.released => obstacle = Some(Obstacle::Released),
+                None => {}
+                Some(_) => wan.released = false,
+            }
+            let from = wan.liveness.state();
+            if !wan.liveness.observe(obstacle, v4, now) {
+                continue;
+            }
+            let name = wan.name.clone();
+            let reason = obstacle.map_or(Reason::Unblocked, Reason::Blocked);
+            self.tell(&name, from, reason, now, actions);
+            self.replan = true;
+        }
+    }
+
+    fn on_answer(&mut self, index: IfIndex, seq: u16, now: Time, actions: &mut Vec<Action>) {
+        let Some(wan) = self.wans.iter_mut().find(|w| w.index == index) else { return };
+        let from = wan.liveness.state();
+        if wan.liveness.answered(seq, now, &mut wan.traffic, &self.is_server).is_none() {
+            return;
+        }
+        let rtt = wan.liveness.rtt().last().unwrap_or_default();
+        let name = wan.name.clone();
+        if wan.liveness.state() != from {
+            self.tell(&name, from, Reason::Cleared { rtt }, now, actions);
+        }
+    }
+
+    fn on_counters(&mut self, counters: &[(IfIndex, u64, u64)], now: Time, actions: &mut Vec<Action>) {
+        for wan in self.wans.iter_mut() {
+            if let Some(&(_, rx, tx)) = counters.iter().find(|(index, ..)| *index == wan.index) {
+                wan.traffic.sample(now, rx, tx, wan.liveness.rtt().is_queueing());
+            }
+        }
+        let busy = self.wans.iter().any(|w| w.traffic.is_busy());
+        self.counters_at = if busy { now + BUSY_SAMPLE } else { next_second(now) };
+        if self.settings.backup_auto {
+            self.watch_backups(now, actions);
+        }
+    }
+
+    fn watch_backups(&mut self, now: Time, actions: &mut Vec<Action>) {
+        let up = |w: &&Wan| w.liveness.state() == State::Up;
+        let best = self.wans.iter().filter(up).filter_map(|w| w.liveness.rtt().average()).min();
+        let Some(best) = best else { return };
+        for at in 0..self.wans.len() {
+            let others = self.wans.iter().enumerate().filter(|(i, w)| *i != at && up(w));
+            let others_rate = others.map(|(_, w)| w.traffic.rates()).map(|(rx, tx)| rx + tx).max().unwrap_or(0);
+            let Some(wan) = self.wans.get_mut(at) else { break };
+            let (rx, tx) = wan.traffic.rates();
+            let rtt = wan.liveness.rtt().average().unwrap_or(best);
+            if !wan.backup.watch(now, rtt, best, rx + tx, others_rate) {
+                continue;
+            }
+            let reason =
+                if wan.backup.is_backup() { Reason::MadeBackup { rtt, best } } else { Reason::NoBackup };
+            let (name, state) = (wan.name.clone(), wan.liveness.state());
+            self.tell(&name, state, reason, now, actions);
+            self.replan = true;
+        }
+    }
+
+    /// Suspicions, verdicts and recoveries.
+    fn judge(&mut self, now: Time, actions: &mut Vec<Action>) {
+        for at in 0..self.wans.len() {
+            let Some(wan) = self.wans.get_mut(at) else { break };
+            let load = wan.load(now);
+            if wan.liveness.expire(now, load, &self.is_server) {
+                let (name, rtt) = (wan.name.clone(), wan.liveness.rtt().average().unwrap_or_default());
+                self.tell(&name, State::Up, Reason::Missing { rtt }, now, actions);
+            }
+        }
+        for at in 0..self.wans.len() {
+            self.condemn(at, now, actions);
+            self.judge_server(at, now, actions);
+            self.recover(at, now, actions);
+        }
+    }
+
+    fn condemn(&mut self, at: usize, now: Time, actions: &mut Vec<Action>) {
+        let Some(wan) = self.wans.get(at) else { return };
+        let verdict = self.wans.iter().enumerate().filter(|(i, _)| *i != at).find_map(|(_, other)| {
+            let evidence = wan.liveness.condemned_by(&other.liveness, now, &self.settings)?;
+            Some((evidence, other.name.clone()))
+        });
+        let Some((evidence, witness)) = verdict else { return };
+        let (name, from) = (wan.name.clone(), wan.liveness.state());
+        let rtt = wan.liveness.rtt().average();
+        if let Some(wan) = self.wans.get_mut(at) {
+            wan.liveness.condemn(now, &self.settings);
+        }
+        self.tell(&name, from, Reason::Lost { evidence, rtt, witness }, now, actions);
+        self.replan = true;
+    }
+
+    fn judge_server(&mut self, at: usize, now: Time, actions: &mut Vec<Action>) {
+        let Some(wan) = self.wans.get(at) else { return };
+        let others = self.wans.iter().enumerate().filter(|(i, _)| *i != at);
+        let witness = others.map(|(_, w)| w).find(|w| wan.liveness.is_server_lost(&w.liveness));
+        let (ok, reason) = match witness {
+            Some(witness) => (false, Reason::ServerLost { witness: witness.name.clone() }),
+            None if wan.liveness.is_server_back(&self.settings) => (true, Reason::ServerBack),
+            None => return,
+        };
+        let (name, state) = (wan.name.clone(), wan.liveness.state());
+        if let Some(wan) = self.wans.get_mut(at) {
+            wan.liveness.set_server_ok(ok);
+        }
+        self.tell(&name, state, reason, now, actions);
+        self.replan = true;
+    }
+
+    fn recover(&mut self, at: usize, now: Time, actions: &mut Vec<Action>) {
+        let another = self.wans.iter().enumerate().any(|(i, w)| i != at && is_live(w));
+        let Some(wan) = self.wans.get_mut(at) else { return };
+        let from = wan.liveness.state();
+        // Held down only while there is something better.
+        if !wan.liveness.is_recovered(now, &self.settings, another) {
+            let replies = self.settings.replies;
+            if from == State::Down && wan.liveness.streak() == replies && wan.liveness.obstacle().is_none() {
+                let (flaps, hold) = (wan.liveness.flaps(now), wan.liveness.hold(now));
+                let held = Reason::HeldDown { flaps, hold };
+                let name = wan.name.clone();
+                if !hold.is_zero() && self.record.last_of(&name).is_none_or(|d| d.reason != held) {
+                    self.tell(&name, from, held, now, actions);
+                }
+            }
+            return;
+        }
+        let reason = match from {
+            State::Testing => Reason::Answered { rtt: wan.liveness.rtt().last().unwrap_or_default() },
+            _ => Reason::Recovered { replies: wan.liveness.streak() },
+        };
+        wan.liveness.recover(now);
+        let name = wan.name.clone();
+        self.tell(&name, from, reason, now, actions);
+        self.replan = true;
+    }
+
+    /// The probes that are due, and their witnesses.
+    fn ask(&mut self, now: Time, actions: &mut Vec<Action>) {
+        let best = self.wans.iter().filter_map(|w| Some((discover::best_metric(&self.world, w.index)?, w.index))).min();
+        let mut out = Vec::new();
+        let mut rounds = 0;
+        let mut asked: heapless::Vec<usize, MAX_WANS> = heapless::Vec::new();
+        for (at, wan) in self.wans.iter_mut().enumerate() {
+            let metered = is_metered(&self.settings, &self.world, wan);
+            let is_best = best.is_some_and(|(_, index)| index == wan.index);
+            let sparse = metered && !is_best && !wan.traffic.is_busy();
+            let regular = if sparse { self.settings.metered_interval } else { self.settings.interval };
+            let load = wan.load(now);
+            if wan.liveness.probe(now, &self.settings, load, regular, &mut out) {
+                rounds += 1;
+            }
+            if !out.is_empty() {
+                let _ = asked.push(at); // one place for each WAN
+            }
+            emit(wan.index, &self.settings, &mut out, actions);
+        }
+        if rounds == 0 {
+            return;
+        }
+        let free = self.wans.iter_mut().enumerate().filter(|(at, w)| !asked.contains(at) && is_live(w));
+        for (_, wan) in free.take(WITNESSES) {
+            wan.liveness.bear_witness(now, &self.settings, &mut out);
+            emit(wan.index, &self.settings, &mut out, actions);
+        }
+    }
+
+    /// The changes that bring the kernel to what the verdicts ask for.
+    fn plan(&mut self, now: Time, actions: &mut Vec<Action>) {
+        if !self.replan {
+            return;
+        }
+        self.refill(now);
+        if self.credit == 0 {
+            return;
+        }
+        self.replan = false;
+        let mut changes = Vec::new();
+        let is_there = |w: &&Wan| self.world.links.iter().any(|l| l.index == w.index && l.name == w.name);
+        let there: Vec<&Wan> = self.wans.iter().filter(is_there).collect();
+        let slots: Vec<Slot> = there.iter().map(|w| Slot { number: w.slot, index: w.index }).collect();
+        let route_views: Vec<routes::WanView> = there.iter().map(|w| self.route_view(w)).collect();
+        let endpoint_views: Vec<endpoints::WanView> = there.iter().map(|w| self.endpoint_view(w)).collect();
+        let rules = source_rules::plan(&self.world, &slots);
+        changes.extend(rules.before);
+        if self.settings.routes {
+            let moves = routes::plan(&self.world, &route_views, &self.memory);
+            self.remember(&moves);
+            changes.extend(moves);
+        }
+        if self.settings.endpoints {
+            let v6 = self.settings.server_is_v6();
+            let plan = endpoints::plan(&self.world, &endpoint_views, v6, &self.memory);
+            for wan in self.wans.iter_mut() {
+                wan.note = plan.notes.iter().find(|(index, _)| *index == wan.index).map(|(_, note)| note.clone());
+            }
+            self.remember(&plan.changes);
+            changes.extend(plan.changes);
+        }
+        changes.extend(rules.after);
+        self.credit = self.credit.saturating_sub(u32::try_from(changes.len()).unwrap_or(u32::MAX));
+        actions.extend(changes.into_iter().map(Action::Change));
+    }
+
+    fn refill(&mut self, now: Time) {
+        let granted = u64::try_from(now.since(self.credit_at).as_millis()).unwrap_or(0) * CHANGES_PER_SECOND / 1000;
+        if granted > 0 {
+            self.credit = self.credit.saturating_add(u32::try_from(granted).unwrap_or(CHANGES)).min(CHANGES);
+            self.credit_at = now;
+        }
+    }
+
+    fn remember(&mut self, changes: &[Change]) {
+        for change in changes {
+            if let Change::Remember(memory) = change {
+                self.memory = memory.clone();
+            }
+        }
+    }
+
+    fn route_view(&self, wan: &Wan) -> routes::WanView {
+        let class = match wan.liveness.state() {
+            State::Testing => Class::Unknown,
+            State::Up | State::Suspect if self.settings.backup.contains(&wan.name) => Class::LiveBackup,
+            State::Up | State::Suspect => Class::Live,
+            State::Down => Class::Dead,
+        };
+        routes::WanView { name: wan.name.clone(), index: wan.index, class }
+    }
+
+    fn endpoint_view(&self, wan: &Wan) -> endpoints::WanView {
+        let backup = self.settings.backup.contains(&wan.name) || self.settings.backup_auto && wan.backup.is_backup();
+        let want = match (wan.liveness.state(), wan.liveness.obstacle()) {
+            (_, Some(Obstacle::Gone | Obstacle::NoAddress | Obstacle::Released)) => Want::Absent,
+            (State::Testing, _) => Want::Unknown,
+            (State::Up | State::Suspect, _) if wan.liveness.server_ok() => Want::Present { backup },
+            _ => Want::Unfit,
+        };
+        endpoints::WanView { name: wan.name.clone(), index: wan.index, want }
+    }
+
+    fn tell(&mut self, name: &IfName, from: State, reason: Reason, at: Time, actions: &mut Vec<Action>) {
+        let to = self.wans.iter().find(|w| &w.name == name).map_or(from, |w| w.liveness.state());
+        let decision = Decision { at, name: name.clone(), from, to, reason };
+        self.record.keep(decision.clone());
+        actions.push(Action::Tell(decision));
+    }
+}
+
+fn servers(settings: &Settings) -> [bool; MAX_TARGETS] {
+    let mut servers = [false; MAX_TARGETS];
+    for (place, target) in servers.iter_mut().zip(&settings.targets) {
+        *place = target.is_server;
+    }
+    servers
+}
+
+fn is_live(wan: &Wan) -> bool {
+    matches!(wan.liveness.state(), State::Up | State::Suspect)
+}
+
+fn is_metered(settings: &Settings, world: &World, wan: &Wan) -> bool {
+    let modem = world.modems.contains(&wan.index) && !settings.unmetered.contains(&wan.name);
+    modem || settings.metered.contains(&wan.name)
+}
+
+fn emit(index: IfIndex, settings: &Settings, out: &mut Vec<Probe>, actions: &mut Vec<Action>) {
+    for probe in out.drain(..) {
+        if let Some(target) = settings.targets.get(usize::from(probe.target)) {
+            actions.push(Action::Probe(index, probe, *target));
+        }
+    }
+}
+
+fn next_second(now: Time) -> Time {
+    let second = u64::try_from(QUIET_SAMPLE.as_micros()).unwrap_or(1);
+    Time((now.0 / second + 1) * second)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,220 @@
+//! The probes of one WAN: which are under way, which are lost, and for what their answers bear witness.
+
+use std::time::Duration;
+
+use crate::types::Time;
+
+/// Probes under way or lost that are remembered. A suspicion's rounds fill it; older ones change no verdict.
+const LOG: usize = 64;
+/// Answers that are remembered for bearing witness.
+const ANSWERS: usize = 16;
+/// Two answers of a witness at most this far apart vouch for the time between; its own probes are a second apart.
+const WITNESS_GAP: Duration = Duration::from_millis(1_200);
+/// A witness's last answer stands for what was sent this much later.
+const WITNESS_REACH: Duration = Duration::from_millis(300);
+/// What was sent this soon after an answered probe of the witness met the same world.
+const SAME_ROUND: Duration = Duration::from_millis(110);
+
+/// How a probe asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// ICMP echo.
+    Icmp,
+    /// TCP SYN; a refusal is an answer too.
+    Tcp,
+}
+
+/// A probe to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Number that the answer carries.
+    pub seq: u16,
+    /// Index into the settings' targets.
+    pub target: u8,
+    /// How to ask.
+    pub method: Method,
+}
+
+/// A probe that was sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    /// What was asked.
+    pub probe: Probe,
+    /// When.
+    pub at: Time,
+    /// Asked to learn about another WAN; its loss says nothing about this one.
+    pub witness: bool,
+    /// Its time-out is over.
+    lost: bool,
+}
+
+/// What speaks against a WAN.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// Probes lost since the last answered one.
+    pub lost: usize,
+    /// Different targets among them.
+    pub targets: usize,
+    /// From the sending of the first to now.
+    pub span: Duration,
+}
+
+/// The probes of one WAN.
+#[derive(Clone, Debug, Default)]
+pub struct ProbeLog {
+    log: heapless::Deque<Sent, LOG>,
+    /// When the answered probes were sent, in that order.
+    answers: heapless::Deque<Time, ANSWERS>,
+    next_seq: u16,
+}
+
+impl ProbeLog {
+    /// Notes a probe sent at `at` and gives it a number.
+    pub fn send(&mut self, target: u8, method: Method, at: Time, witness: bool) -> Probe {
+        let probe = Probe { seq: self.next_seq, target, method };
+        self.next_seq = self.next_seq.wrapping_add(1);
+        if self.log.is_full() {
+            self.log.pop_front();
+        }
+        let _ = self.log.push_back(Sent { probe, at, witness, lost: false }); // a place was just made
+        probe
+    }
+
+    /// Marks as lost what waits longer than `patience` and hands each to `on_loss`.
+    pub fn expire(&mut self, now: Time, patience: Duration, mut on_loss: impl FnMut(&Sent)) {
+        for sent in self.log.iter_mut().filter(|s| !s.lost && now.since(s.at) >= patience) {
+            sent.lost = true;
+            on_loss(sent);
+        }
+    }
+
+    /// Takes in an answer; None if the question is not known (any more).
+    pub fn answered(&mut self, seq: u16) -> Option<Sent> {
+        let sent = *self.log.iter().find(|s| s.probe.seq == seq)?;
+        self.log.retain(|s| s.probe.seq != seq);
+        if self.last_answered().is_none_or(|last| last < sent.at) {
+            if self.answers.is_full() {
+                self.answers.pop_front();
+            }
+            let _ = self.answers.push_back(sent.at); // a place was just made
+        }
+        Some(sent)
+    }
+
+    /// When the newest answered probe was sent.
+    pub fn last_answered(&self) -> Option<Time> {
+        self.answers.back().copied()
+    }
+
+    /// When the oldest probe that still waits was sent.
+    pub fn oldest_waiting(&self) -> Option<Time> {
+        self.log.iter().filter(|s| !s.lost).map(|s| s.at).min()
+    }
+
+    /// Forgets everything under way, and all evidence.
+    pub fn clear(&mut self) {
+        self.log.clear();
+    }
+
+    /// What was lost since the last answer; `method` is what counts, None for any.
+    pub fn evidence(&self, now: Time, method: Option<Method>) -> Evidence {
+        self.evidence_between(Time(0), now, now, method)
+    }
+
+    /// The evidence that `witness` vouches for: sent while the witness was answered without a long gap, and
+    /// lost in a round (after `since`) of which the witness's question was answered. Without that, the world
+    /// may have been away from all of them, and the witness merely heard first that it is back.
+    pub fn vouched_by(&self, witness: &ProbeLog, since: Time, now: Time, method: Option<Method>) -> Option<Evidence> {
+        let last = witness.last_answered()?;
+        let mut start = last;
+        for &at in witness.answers.iter().rev() {
+            if start.since(at) > WITNESS_GAP {
+                break;
+            }
+            start = at;
+        }
+        let same_round = self.against(method).any(|s| {
+            witness.answers.iter().any(|&at| at >= since && at <= s.at && s.at <= at + SAME_ROUND)
+        });
+        same_round.then(|| self.evidence_between(start, last + WITNESS_REACH, now, method))
+    }
+
+    fn evidence_between(&self, from: Time, to: Time, now: Time, method: Option<Method>) -> Evidence {
+        let mut evidence = Evidence::default();
+        let (mut targets, mut first) = (0u16, None);
+        for sent in self.against(method).filter(|s| s.at >= from && s.at <= to) {
+            evidence.lost += 1;
+            targets |= 1 << (sent.probe.target & 15);
+            first = Some(first.unwrap_or(sent.at));
+        }
+        evidence.targets = targets.count_ones() as usize;
+        evidence.span = first.map_or(Duration::ZERO, |first| now.since(first));
+        evidence
+    }
+
+    /// Lost probes that no later answer refutes.
+    fn against(&self, method: Option<Method>) -> impl Iterator<Item = &Sent> {
+        let answered = self.last_answered();
+        self.log.iter().filter(move |s| {
+            s.lost && !s.witness && answered.is_none_or(|at| s.at > at) && method.is_none_or(|m| m == s.probe.method)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_millis(100);
+
+    fn t(ms: u64) -> Time {
+        Time(ms * 1000)
+    }
+
+    /// A log with probes sent at the given times, in ms; positive ones are answered, negative ones not.
+    fn log(probes: &[i64], now: u64) -> ProbeLog {
+        let mut log = ProbeLog::default();
+        for &at in probes {
+            let probe = log.send(0, Method::Icmp, t(at.unsigned_abs()), false);
+            if at > 0 {
+                log.answered(probe.seq);
+            }
+        }
+        log.expire(t(now), PATIENCE, |_| {});
+        log
+    }
+
+    #[track_caller]
+    fn check(suspect: &[i64], witness: &[i64], now: u64, vouched: Option<usize>) {
+        let (suspect, witness) = (log(suspect, now), log(witness, now));
+        let evidence = suspect.vouched_by(&witness, t(1100), t(now), None);
+        assert_eq!(evidence.map(|e| e.lost), vouched);
+    }
+
+    #[test]
+    fn a_witness_in_the_same_rounds_vouches_for_all_of_them() {
+        check(&[0, -1000, -1100, -1200, -1300], &[1, 1000, 1100, 1200, 1300], 1400, Some(4));
+    }
+
+    #[test]
+    fn a_witness_that_answered_only_before_vouches_for_nothing() {
+        check(&[0, -1000, -1100, -1200, -1300], &[1, 1000], 1400, None);
+    }
+
+    #[test]
+    fn the_first_to_hear_that_the_world_is_back_vouches_for_nothing() {
+        // Away from 1.0 to 2.05 s: the witness's answer of 2.1 comes before the suspect's.
+        check(&[1, -1000, -1100, -1500, -1900, -2000], &[1, 1000, -1500, 2100], 2120, None);
+    }
+
+    #[test]
+    fn a_witness_asked_once_a_second_is_enough() {
+        check(&[0, -1000, -1100, -1200, -1300, -2000], &[1, 1000, 2000], 2100, Some(5));
+    }
+
+    #[test]
+    fn an_answer_refutes_what_was_lost_before_it() {
+        let log = log(&[-1000, -1100, 1150, -1200], 1400);
+        assert_eq!(log.evidence(t(1400), None).lost, 1);
+    }
+}
