@@ -24,8 +24,7 @@ pub struct Applet {
 }
 
 /// Every command, sorted by name.
-pub const APPLETS: &[Applet] = &[
-];
+pub const APPLETS: &[Applet] = &[applets::netspeed::APPLET];
 
 const USAGE: &str = "Usage: bsbf COMMAND [ARGUMENTS]
        bsbf --list | --install [DIR] | --version | --help
@@ -157,7 +156,11 @@ fn install(dir: Option<&Path>) -> Outcome {
 ///
 /// `--help` (or `-h`) prints to stdout and exits 0; wrong arguments print the error and the usage on
 /// stderr and exit 2.
-pub fn with_args<A: argh::FromArgs>(name: &str, arguments: &[&str], run: impl FnOnce(A) -> Outcome) -> Outcome {
+pub fn with_args<A: argh::FromArgs>(
+    name: &str,
+    arguments: &[&str],
+    run: impl FnOnce(A) -> Outcome,
+) -> Outcome {
     if let ["--version" | "-V"] = arguments {
         say(&format!("{name} (bsbf) {}\n", env!("CARGO_PKG_VERSION")));
         return Ok(EXIT_DONE);

@@ -7,3 +7,5 @@
 
 pub mod clock;
 pub mod files;
+pub mod linkstats;
+pub mod signals;
