@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::applets;
-use crate::error::{EXIT_DONE, EXIT_FAILED, EXIT_UNKNOWN_COMMAND, EXIT_USAGE, Error, Outcome};
-use crate::logging;
+use crate::error::{EXIT_DONE, EXIT_UNKNOWN_COMMAND, EXIT_USAGE, Error, Outcome};
 use crate::sys;
 
 /// One command: a row of the table.
@@ -25,6 +24,12 @@ pub struct Applet {
 
 /// Every command, sorted by name.
 pub const APPLETS: &[Applet] = &[
+    applets::bond::APPLET,
+    applets::mptcp::APPLET,
+    applets::mptcp_helper::APPLET,
+    applets::netspeed::APPLET,
+    applets::route::APPLET,
+    applets::status::APPLET,
 ];
 
 const USAGE: &str = "Usage: bsbf COMMAND [ARGUMENTS]
@@ -157,7 +162,11 @@ fn install(dir: Option<&Path>) -> Outcome {
 ///
 /// `--help` (or `-h`) prints to stdout and exits 0; wrong arguments print the error and the usage on
 /// stderr and exit 2.
-pub fn with_args<A: argh::FromArgs>(name: &str, arguments: &[&str], run: impl FnOnce(A) -> Outcome) -> Outcome {
+pub fn with_args<A: argh::FromArgs>(
+    name: &str,
+    arguments: &[&str],
+    run: impl FnOnce(A) -> Outcome,
+) -> Outcome {
     if let ["--version" | "-V"] = arguments {
         say(&format!("{name} (bsbf) {}\n", env!("CARGO_PKG_VERSION")));
         return Ok(EXIT_DONE);
@@ -181,7 +190,7 @@ pub fn with_args<A: argh::FromArgs>(name: &str, arguments: &[&str], run: impl Fn
     }
 }
 
-/// The level for `-v` given `verbose` times: info, then debug, then trace.
+/// The log level for `-v` given `verbose` times: info, then debug, then trace.
 pub fn level(verbose: u8) -> log::LevelFilter {
     match verbose {
         0 => log::LevelFilter::Info,

@@ -11,6 +11,7 @@ mod applets;
 mod config;
 mod error;
 mod logging;
+mod manager;
 mod sys;
 mod types;
 mod wan;

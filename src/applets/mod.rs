@@ -1,2 +1,9 @@
 //! The commands, one file each. A command never uses another command; what two share sinks into
-//! `wan`, `wire` or `sys`.
+//! `wan`, `wire`, `sys`, or (the daemon's loop) `manager`.
+
+pub mod bond;
+pub mod mptcp;
+pub mod mptcp_helper;
+pub mod netspeed;
+pub mod route;
+pub mod status;

@@ -4,6 +4,14 @@
 //! them elsewhere). Errors are `io::Error`; the caller adds what it was doing.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+#![allow(unsafe_code)]
 
 pub mod clock;
+pub mod control;
 pub mod files;
+pub mod kernel;
+pub mod netlink;
+pub mod probe;
+pub mod rundir;
+pub mod signals;
+pub mod sysfs;

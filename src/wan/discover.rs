@@ -8,8 +8,20 @@ use crate::wire::rtnl::{Family, Link, TABLE_MAIN};
 
 /// IFLA_INFO_KIND of devices that run over other devices; their default route is not a way out of its own.
 const TUNNELS: [&str; 14] = [
-    "tun", "wireguard", "gre", "gretap", "ip6gre", "ip6gretap", "ipip", "sit", "ip6tnl", "vti", "vti6", "xfrm",
-    "vxlan", "geneve",
+    "tun",
+    "wireguard",
+    "gre",
+    "gretap",
+    "ip6gre",
+    "ip6gretap",
+    "ipip",
+    "sit",
+    "ip6tnl",
+    "vti",
+    "vti6",
+    "xfrm",
+    "vxlan",
+    "geneve",
 ];
 const ARPHRD_LOOPBACK: u16 = 772;
 
@@ -44,7 +56,8 @@ pub fn obstacle(world: &World, name: &IfName) -> (Option<Obstacle>, bool) {
         world.global_addresses(link.index, family).next().is_some()
             && world.defaults(TABLE_MAIN, family, link.index).next().is_some()
     };
-    let has_address = Family::BOTH.into_iter().any(|f| world.global_addresses(link.index, f).next().is_some());
+    let has_address =
+        Family::BOTH.into_iter().any(|f| world.global_addresses(link.index, f).next().is_some());
     let (v4, v6) = (usable(Family::V4), usable(Family::V6));
     let obstacle = match () {
         () if !link.up => Some(Obstacle::AdminDown),

@@ -86,7 +86,8 @@ pub fn plan(world: &World, wans: &[WanView], v6: bool, memory: &Memory) -> Plan 
                 }
             }
             None => {
-                let want = wans.iter().find(|w| Some(w.index) == endpoint.index).map_or(Want::Absent, |w| w.want);
+                let want =
+                    wans.iter().find(|w| Some(w.index) == endpoint.index).map_or(Want::Absent, |w| w.want);
                 removals.push((endpoint, want));
             }
         }
@@ -142,8 +143,12 @@ fn wanted(
             let Want::Present { backup } = wan.want else { continue };
             let Some(address) = pick(world, wan.index, *family, present) else { continue };
             if let Some(other) = wanted.iter().find(|e| e.address == address).and_then(|e| e.index) {
-                let name = wans.iter().find(|w| w.index == other).map_or(String::new(), |w| w.name.to_string());
-                notes.push((wan.index, format!("same address {address} as {name}, so no endpoint of its own")));
+                let name =
+                    wans.iter().find(|w| w.index == other).map_or(String::new(), |w| w.name.to_string());
+                notes.push((
+                    wan.index,
+                    format!("same address {address} as {name}, so no endpoint of its own"),
+                ));
                 continue;
             }
             wanted.push(Endpoint {

@@ -335,8 +335,9 @@ impl Liveness {
         }
         match self.state {
             State::Up => {
-                let server_missing =
-                    self.server.answered.is_some() && self.server.ok && (1..SERVER_LOST).contains(&self.server.lost);
+                let server_missing = self.server.answered.is_some()
+                    && self.server.ok
+                    && (1..SERVER_LOST).contains(&self.server.lost);
                 let every_other = !self.server.ok && self.rounds % 2 == 1;
                 self.rounds = self.rounds.wrapping_add(1);
                 let turn = if server_missing || every_other { Turn::Servers } else { Turn::Next };
@@ -518,7 +519,8 @@ impl Liveness {
 
     /// Notes the verdict on the server's answers.
     pub fn set_server_ok(&mut self, ok: bool) {
-        self.server = ServerWatch { ok, lost: 0, first_lost: None, streak: 0, answered: self.server.answered };
+        self.server =
+            ServerWatch { ok, lost: 0, first_lost: None, streak: 0, answered: self.server.answered };
     }
 
     /// Something outside hints that this WAN may have died: it is asked at once, if no question is under way.

@@ -239,7 +239,8 @@ impl Mind {
             }
             if self.wans.is_full() {
                 // A WAN that is gone makes room for one that is there.
-                let gone = |w: &Wan| matches!(w.liveness.obstacle(), Some(Obstacle::Gone | Obstacle::NoDefault));
+                let gone =
+                    |w: &Wan| matches!(w.liveness.obstacle(), Some(Obstacle::Gone | Obstacle::NoDefault));
                 match self.wans.iter().position(gone) {
                     Some(at) => drop(self.wans.remove(at)),
                     None => {
@@ -326,7 +327,8 @@ impl Mind {
         let Some(best) = best else { return };
         for at in 0..self.wans.len() {
             let others = self.wans.iter().enumerate().filter(|(i, w)| *i != at && up(w));
-            let others_rate = others.map(|(_, w)| w.traffic.rates()).map(|(rx, tx)| rx + tx).max().unwrap_or(0);
+            let others_rate =
+                others.map(|(_, w)| w.traffic.rates()).map(|(rx, tx)| rx + tx).max().unwrap_or(0);
             let Some(wan) = self.wans.get_mut(at) else { break };
             let (rx, tx) = wan.traffic.rates();
             let rtt = wan.liveness.rtt().average().unwrap_or(best);
@@ -420,7 +422,11 @@ impl Mind {
 
     /// The probes that are due, and their witnesses.
     fn ask(&mut self, now: Time, actions: &mut Vec<Action>) {
-        let best = self.wans.iter().filter_map(|w| Some((discover::best_metric(&self.world, w.index)?, w.index))).min();
+        let best = self
+            .wans
+            .iter()
+            .filter_map(|w| Some((discover::best_metric(&self.world, w.index)?, w.index)))
+            .min();
         let mut out = Vec::new();
         let mut rounds = 0;
         let mut asked: heapless::Vec<usize, MAX_WANS> = heapless::Vec::new();
@@ -475,7 +481,8 @@ impl Mind {
             let v6 = self.settings.server_is_v6();
             let plan = endpoints::plan(&self.world, &endpoint_views, v6, &self.memory);
             for wan in self.wans.iter_mut() {
-                wan.note = plan.notes.iter().find(|(index, _)| *index == wan.index).map(|(_, note)| note.clone());
+                wan.note =
+                    plan.notes.iter().find(|(index, _)| *index == wan.index).map(|(_, note)| note.clone());
             }
             self.remember(&plan.changes);
             changes.extend(plan.changes);
@@ -486,7 +493,8 @@ impl Mind {
     }
 
     fn refill(&mut self, now: Time) {
-        let granted = u64::try_from(now.since(self.credit_at).as_millis()).unwrap_or(0) * CHANGES_PER_SECOND / 1000;
+        let granted =
+            u64::try_from(now.since(self.credit_at).as_millis()).unwrap_or(0) * CHANGES_PER_SECOND / 1000;
         if granted > 0 {
             self.credit = self.credit.saturating_add(u32::try_from(granted).unwrap_or(CHANGES)).min(CHANGES);
             self.credit_at = now;
@@ -512,7 +520,8 @@ impl Mind {
     }
 
     fn endpoint_view(&self, wan: &Wan) -> endpoints::WanView {
-        let backup = self.settings.backup.contains(&wan.name) || self.settings.backup_auto && wan.backup.is_backup();
+        let backup =
+            self.settings.backup.contains(&wan.name) || self.settings.backup_auto && wan.backup.is_backup();
         let want = match (wan.liveness.state(), wan.liveness.obstacle()) {
             (_, Some(Obstacle::Gone | Obstacle::NoAddress | Obstacle::Released)) => Want::Absent,
             (State::Testing, _) => Want::Unknown,

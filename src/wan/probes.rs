@@ -124,7 +124,13 @@ impl ProbeLog {
     /// The evidence that `witness` vouches for: sent while the witness was answered without a long gap, and
     /// lost in a round (after `since`) of which the witness's question was answered. Without that, the world
     /// may have been away from all of them, and the witness merely heard first that it is back.
-    pub fn vouched_by(&self, witness: &ProbeLog, since: Time, now: Time, method: Option<Method>) -> Option<Evidence> {
+    pub fn vouched_by(
+        &self,
+        witness: &ProbeLog,
+        since: Time,
+        now: Time,
+        method: Option<Method>,
+    ) -> Option<Evidence> {
         let last = witness.last_answered()?;
         let mut start = last;
         for &at in witness.answers.iter().rev() {
@@ -133,9 +139,9 @@ impl ProbeLog {
             }
             start = at;
         }
-        let same_round = self.against(method).any(|s| {
-            witness.answers.iter().any(|&at| at >= since && at <= s.at && s.at <= at + SAME_ROUND)
-        });
+        let same_round = self
+            .against(method)
+            .any(|s| witness.answers.iter().any(|&at| at >= since && at <= s.at && s.at <= at + SAME_ROUND));
         same_round.then(|| self.evidence_between(start, last + WITNESS_REACH, now, method))
     }
 
@@ -156,7 +162,10 @@ impl ProbeLog {
     fn against(&self, method: Option<Method>) -> impl Iterator<Item = &Sent> {
         let answered = self.last_answered();
         self.log.iter().filter(move |s| {
-            s.lost && !s.witness && answered.is_none_or(|at| s.at > at) && method.is_none_or(|m| m == s.probe.method)
+            s.lost
+                && !s.witness
+                && answered.is_none_or(|at| s.at > at)
+                && method.is_none_or(|m| m == s.probe.method)
         })
     }
 }

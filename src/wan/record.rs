@@ -99,7 +99,12 @@ impl fmt::Display for Reason {
             }
             Reason::ServerBack => write!(f, "the bonding server answers again"),
             Reason::MadeBackup { rtt, best } => {
-                write!(f, "backup: RTT {} against {}, under a tenth of the rate for 30 s", Ms(*rtt), Ms(*best))
+                write!(
+                    f,
+                    "backup: RTT {} against {}, under a tenth of the rate for 30 s",
+                    Ms(*rtt),
+                    Ms(*best)
+                )
             }
             Reason::NoBackup => write!(f, "no backup any more: RTT near the best"),
         }

@@ -71,7 +71,8 @@ pub fn restore(world: &World, memory: &Memory, names: &[(IfName, IfIndex)]) -> V
         .iter()
         .map(|(name, index)| WanView { name: name.clone(), index: *index, class: Class::Live })
         .collect();
-    let mut plan = Plan { world, wans: &wans, memory: memory.clone(), changes: Vec::new(), taken: taken(world) };
+    let mut plan =
+        Plan { world, wans: &wans, memory: memory.clone(), changes: Vec::new(), taken: taken(world) };
     plan.remove_stale();
     wans.iter().for_each(|wan| plan.bring_home(wan));
     plan.stand_in_front();
@@ -80,7 +81,12 @@ pub fn restore(world: &World, memory: &Memory, names: &[(IfName, IfIndex)]) -> V
 }
 
 fn taken(world: &World) -> Vec<Metric> {
-    world.routes.iter().filter(|r| r.table == TABLE_MAIN && r.family == Family::V4).map(|r| r.metric).collect()
+    world
+        .routes
+        .iter()
+        .filter(|r| r.table == TABLE_MAIN && r.family == Family::V4)
+        .map(|r| r.metric)
+        .collect()
 }
 
 struct Plan<'a> {
@@ -121,7 +127,9 @@ impl Plan<'_> {
             Some(IpAddr::V4(gateway)) if !onlink => addresses.any(|a| match (a.peer, a.local) {
                 (Some(peer), _) if peer == IpAddr::V4(gateway) => true,
                 // A host prefix covers nothing: its gateway is reached by a route of its own (facts: dhcp.script).
-                (_, IpAddr::V4(local)) => a.prefix >= 31 || same_prefix(local.into(), gateway.into(), a.prefix),
+                (_, IpAddr::V4(local)) => {
+                    a.prefix >= 31 || same_prefix(local.into(), gateway.into(), a.prefix)
+                }
                 _ => false,
             }),
             _ => true,
@@ -151,13 +159,19 @@ impl Plan<'_> {
 
     /// Puts the defaults of a WAN behind those of all better ones.
     fn put_behind(&mut self, wan: &WanView) {
-        let better: Vec<IfIndex> =
-            self.wans.iter().filter(|w| w.class < wan.class && w.class != Class::Unknown).map(|w| w.index).collect();
+        let better: Vec<IfIndex> = self
+            .wans
+            .iter()
+            .filter(|w| w.class < wan.class && w.class != Class::Unknown)
+            .map(|w| w.index)
+            .collect();
         let floor = self
             .world
             .routes
             .iter()
-            .filter(|r| r.table == TABLE_MAIN && r.family == Family::V4 && r.oif.is_some_and(|i| better.contains(&i)))
+            .filter(|r| {
+                r.table == TABLE_MAIN && r.family == Family::V4 && r.oif.is_some_and(|i| better.contains(&i))
+            })
             .map(|r| r.metric)
             .max();
         let Some(floor) = floor else { return };

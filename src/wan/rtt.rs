@@ -32,7 +32,8 @@ impl Rtt {
         let smoothed = self.smoothed.unwrap_or(rtt);
         let rise = rtt.saturating_sub(smoothed);
         self.rise = (self.rise * 3 + rise) / 4;
-        self.smoothed = Some(if rtt < smoothed { (smoothed * 3 + rtt) / 4 } else { (smoothed * 7 + rtt) / 8 });
+        self.smoothed =
+            Some(if rtt < smoothed { (smoothed * 3 + rtt) / 4 } else { (smoothed * 7 + rtt) / 8 });
         // The base follows a lasting rise (a longer route) slowly and any fall at once.
         let base = self.base.unwrap_or(rtt);
         self.base = Some(if rtt < base { rtt } else { base + (rtt - base) / PEAK_DECAY });

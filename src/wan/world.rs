@@ -39,9 +39,9 @@ impl World {
 
     /// Addresses of a device that reach beyond it.
     pub fn global_addresses(&self, index: IfIndex, family: Family) -> impl Iterator<Item = &Address> {
-        self.addresses
-            .iter()
-            .filter(move |a| a.index == index && Family::of(a.local) == family && a.scope == libc::RT_SCOPE_UNIVERSE)
+        self.addresses.iter().filter(move |a| {
+            a.index == index && Family::of(a.local) == family && a.scope == libc::RT_SCOPE_UNIVERSE
+        })
     }
 }
 

@@ -4,6 +4,8 @@ pub mod icmp;
 pub mod mptcp_pm;
 pub mod nl;
 pub mod rtnl;
+pub mod status;
+pub mod uci;
 
 /// Bytes that break their format. What was wrong does not matter to anyone but a debugger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

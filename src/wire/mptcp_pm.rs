@@ -3,9 +3,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::Malformed;
 use super::nl::{self, Attrs, Request};
 use super::rtnl::{Family, octets};
-use super::Malformed;
 use crate::types::{EndpointId, IfIndex};
 
 /// Name of the family.

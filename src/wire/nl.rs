@@ -13,6 +13,9 @@ const TYPE_MASK: u16 = 0x3fff;
 /// NLA_F_NESTED.
 const NESTED: u16 = 0x8000;
 
+/// NLM_F_ACK: answer with an acknowledgement.
+pub const ACK: u16 = libc::NLM_F_ACK as u16;
+
 /// One message of a datagram.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
@@ -165,6 +168,15 @@ impl Request {
         self
     }
 
+    /// Asks for an acknowledgement.
+    pub fn with_ack(mut self) -> Request {
+        if let Some(low) = self.bytes.get_mut(6..8) {
+            let flags = u16::from_ne_bytes([low[0], low[1]]) | ACK;
+            low.copy_from_slice(&flags.to_ne_bytes());
+        }
+        self
+    }
+
     /// The finished bytes, with the sequence number that the answer will carry.
     pub fn finish(mut self, seq: u32) -> Vec<u8> {
         let len = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
@@ -194,7 +206,8 @@ mod tests {
 
     #[test]
     fn a_request_reads_back() {
-        let bytes = Request::new(24, 5, &[9; 12]).attr_u32(6, 12).nest(8, |n| push_attr(n, 1, b"ab")).finish(7);
+        let bytes =
+            Request::new(24, 5, &[9; 12]).attr_u32(6, 12).nest(8, |n| push_attr(n, 1, b"ab")).finish(7);
         let message = Messages(&bytes).next().unwrap().unwrap();
         assert_eq!((message.kind, message.flags, message.seq), (24, 5, 7));
         let attrs: Vec<_> = Attrs(&message.body[12..]).map(Result::unwrap).collect();

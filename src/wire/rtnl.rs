@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::Malformed;
 use super::nl::{self, Attrs, Request};
-use super::{Malformed, mptcp_pm};
 use crate::types::{IfIndex, IfName, Metric};
 
 /// The `rtproto` of every route and rule of ours. Unassigned in iproute2's rt_protos and in uapi/linux/rtnetlink.h.
@@ -201,8 +201,6 @@ pub enum Object {
     Route(Route),
     /// A rule of ours.
     Rule(Rule),
-    /// An MPTCP endpoint.
-    Endpoint(mptcp_pm::Endpoint),
 }
 
 /// Reads the body of an RTM_NEW* or RTM_DEL* message; None for what does not concern us (other routes than unicast
@@ -381,16 +379,8 @@ pub fn route_request(op: RouteOp, route: &Route) -> Request {
     // The table goes into RTA_TABLE only when it does not fit the byte (RT_TABLE_COMPAT 252).
     let table = u8::try_from(route.table).unwrap_or(libc::RT_TABLE_COMPAT);
     let source_len = route.source.map_or(0, |(_, len)| len);
-    let header = [
-        route.family.af(),
-        0,
-        source_len,
-        route.tos,
-        table,
-        route.protocol,
-        route.scope,
-        libc::RTN_UNICAST,
-    ];
+    let header =
+        [route.family.af(), 0, source_len, route.tos, table, route.protocol, route.scope, libc::RTN_UNICAST];
     let mut fixed = [0; 12];
     fixed[..8].copy_from_slice(&header);
     fixed[8..].copy_from_slice(&route.flags.to_ne_bytes());
@@ -475,6 +465,13 @@ pub fn link_request(index: IfIndex) -> Request {
     let mut fixed = [0; 16];
     fixed[4..8].copy_from_slice(&index.0.to_ne_bytes());
     Request::new(libc::RTM_GETLINK, 0, &fixed)
+}
+
+/// The request for one device, by name.
+pub fn link_named_request(name: &IfName) -> Request {
+    let mut text = name.as_str().as_bytes().to_vec();
+    text.push(0);
+    Request::new(libc::RTM_GETLINK, 0, &[0; 16]).attr(libc::IFLA_IFNAME, &text)
 }
 
 #[cfg(test)]

@@ -31,9 +31,8 @@ fn static_route() -> Route {
 #[test]
 fn what_iproute2_sends_reads_as_our_route() {
     // ip route add default via 192.0.2.1 dev X proto static src 192.0.2.2 metric 12
-    let body = hex(
-        "02000000 fe040001 00000000 08000500c0000201 08000700c0000202 080006000c000000 0800040003000000",
-    );
+    let body =
+        hex("02000000 fe040001 00000000 08000500c0000201 08000700c0000202 080006000c000000 0800040003000000");
     assert_eq!(decode(NEWROUTE, &body), Ok(Some(Object::Route(static_route()))));
 }
 

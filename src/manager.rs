@@ -1,0 +1,517 @@
+//! The manager's loop, shared by `bsbf-bond`, `bsbf-route` and `bsbf-mptcp`: kernel and answers to the mind, its
+//! actions to the kernel.
+//!
+//! Everything is event-driven on one thread: notifications, answers, signals and clients wake it; else it sleeps
+//! until the mind's next deadline. A notification is a hint: what it hints at is read anew, so that lost or
+//! misunderstood ones do no harm; and now and then without any.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use smol::LocalExecutor;
+use smol::channel::{Receiver, Sender};
+use smol::future::FutureExt;
+
+use crate::applet;
+use crate::config::{self, ManagerArgs};
+use crate::error::{EXIT_DONE, EXIT_FAILED, EXIT_LOCKED, Error, Outcome};
+use crate::logging;
+use crate::sys::clock;
+use crate::sys::control::{self, Client, ControlSocket};
+use crate::sys::kernel::{Changes, Kernel, SubflowEvents};
+use crate::sys::probe::{self, EchoSocket};
+use crate::sys::rundir::{Lock, RunDir};
+use crate::sys::signals::{Asked, DaemonSignals};
+use crate::sys::sysfs;
+use crate::types::{IfIndex, IfName, Time};
+use crate::wan::liveness::{Method, Probe};
+use crate::wan::mind::{Action, Event, Mind};
+use crate::wan::settings::{MAX_WANS, Settings, Target};
+use crate::wan::world::{Change, Memory};
+
+mod report;
+
+/// Where locks, memory and sockets are.
+pub const RUN_DIR: &str = "/var/run/bsbf";
+/// The kernel is read anew at least this often: it drops routes with a dead next hop without a word, and endpoints
+/// are changed without notification.
+const RESYNC: Duration = Duration::from_secs(30);
+/// After a failed change the kernel is read anew soon, but not in a loop.
+const RETRY: Duration = Duration::from_secs(1);
+/// Notifications come in bunches (a link's end takes its address and routes with it); this long after the first the
+/// kernel is read, once for all of them.
+const BUNCH: Duration = Duration::from_millis(2);
+/// A WAN that drops MPTCP's SYN would else turn MPTCP off for all connections on all WANs for an hour (since 6.12).
+const BLACKHOLE_TIMEOUT: &str = "net/mptcp/blackhole_timeout";
+
+/// Which of the managers this is.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// Name of the socket and in messages: "bond", "route", "mptcp".
+    pub name: &'static str,
+    /// Moves default routes.
+    pub routes: bool,
+    /// Keeps endpoints.
+    pub endpoints: bool,
+}
+
+impl Kind {
+    /// Both halves together have both locks, each half its own: two managers never fight over one thing.
+    fn locks(&self) -> impl Iterator<Item = &'static str> {
+        [self.routes.then_some("route"), self.endpoints.then_some("mptcp")].into_iter().flatten()
+    }
+}
+
+/// Runs a manager until a signal ends it.
+pub fn run(kind: Kind, args: ManagerArgs) -> Outcome {
+    let path = args.run_dir.clone().unwrap_or_else(|| Path::new(RUN_DIR).to_path_buf());
+    if let Some(name) = &args.release {
+        return release(kind, &path, name);
+    }
+    logging::start_daemon(applet::level(args.verbose));
+    let settings = config::load(&args, (kind.routes, kind.endpoints))?;
+    let run_dir = RunDir::open(&path).map_err(|e| Error::new("make", path.display(), e))?;
+    let _locks = take_locks(kind, &run_dir)?;
+    let mut kernel = Kernel::open().map_err(|e| Error::new("open", "a netlink socket", e))?;
+    let memory = read_memory(kind, &run_dir)?;
+    if args.clean {
+        return clean(kind, &run_dir, &mut kernel, settings, memory);
+    }
+    let signals = DaemonSignals::catch().map_err(|e| Error::new("catch", "signals", e))?;
+    let executor = LocalExecutor::new();
+    let manager = Manager::new(kind, args, settings, memory, run_dir, kernel)?;
+    smol::block_on(executor.run(manager.run(&executor, signals)))
+}
+
+/// Tells the running manager to let an interface go.
+fn release(kind: Kind, run_dir: &Path, name: &IfName) -> Outcome {
+    let socket = run_dir.join(format!("{}.sock", kind.name));
+    match control::ask(&socket, &format!("release {name}")) {
+        Ok(Some(_)) => Ok(EXIT_DONE),
+        Ok(None) => Err(Error::new("release", name, format!("no bsbf-{} is running", kind.name))),
+        Err(e) => Err(Error::new("ask", socket.display(), e)),
+    }
+}
+
+fn clean(kind: Kind, run_dir: &RunDir, kernel: &mut Kernel, settings: Settings, memory: Memory) -> Outcome {
+    let now = clock::now();
+    let mut mind = Mind::new(settings, memory, now);
+    let world = kernel.world().map_err(|e| Error::new("read", "the kernel's routes", e))?;
+    drop(mind.handle(Event::World(world), now)); // what it would do is not done
+    let mut failed = false;
+    for change in mind.clean() {
+        let result = match &change {
+            Change::Remember(memory) => write_memory(kind, run_dir, memory),
+            change => kernel.apply(change),
+        };
+        if let Err(e) = result {
+            log::error!("cannot {change}: {e}");
+            failed = true;
+        }
+    }
+    Ok(if failed { EXIT_FAILED } else { EXIT_DONE })
+}
+
+fn take_locks(kind: Kind, run_dir: &RunDir) -> Result<Vec<Lock>, Error> {
+    let me = format!("bsbf-{} (pid {})", kind.name, std::process::id());
+    let take = |half: &'static str| {
+        let file = format!("{half}.lock");
+        match run_dir.lock(&file, &me) {
+            Ok(Ok(lock)) => Ok(lock),
+            Ok(Err(holder)) => Err(Error::new("start", kind.name, format!("{holder} manages this already"))
+                .with_exit(EXIT_LOCKED)),
+            Err(e) => Err(Error::new("lock", run_dir.path(&file).display(), e)),
+        }
+    };
+    kind.locks().map(take).collect()
+}
+
+/// Each half has its own file, so that they can take turns with the whole.
+fn read_memory(kind: Kind, run_dir: &RunDir) -> Result<Memory, Error> {
+    let mut memory = Memory::default();
+    for half in kind.locks() {
+        let text = run_dir.read(half).map_err(|e| Error::new("read", run_dir.path(half).display(), e))?;
+        let part = Memory::from_text(&text);
+        memory.moved.extend(part.moved);
+        memory.endpoints.extend(part.endpoints);
+    }
+    Ok(memory)
+}
+
+fn write_memory(kind: Kind, run_dir: &RunDir, memory: &Memory) -> std::io::Result<()> {
+    for half in kind.locks() {
+        let part = match half {
+            "route" => Memory { endpoints: Vec::new(), ..memory.clone() },
+            _ => Memory { moved: Vec::new(), ..memory.clone() },
+        };
+        run_dir.write(half, &part.to_text())?;
+    }
+    Ok(())
+}
+
+/// What wakes the loop.
+enum Wake {
+    Answer {
+        index: IfIndex,
+        seq: u16,
+    },
+    KernelChanged,
+    SubflowFailed(std::net::IpAddr),
+    Signal(Asked),
+    Client(Client),
+    /// A listener broke; there is no going on without it.
+    Broken(Error),
+}
+
+struct Echoes {
+    socket: Rc<EchoSocket>,
+    name: IfName,
+    _reader: smol::Task<()>,
+}
+
+struct Manager {
+    kind: Kind,
+    args: ManagerArgs,
+    run_dir: RunDir,
+    kernel: Kernel,
+    mind: Mind,
+    echoes: HashMap<IfIndex, Echoes>,
+    sender: Sender<Wake>,
+    receiver: Receiver<Wake>,
+    resync_at: Time,
+    next_echo_id: u16,
+    /// What is wrong with the machine, for the status.
+    notes: Vec<String>,
+}
+
+impl Manager {
+    fn new(
+        kind: Kind,
+        args: ManagerArgs,
+        settings: Settings,
+        memory: Memory,
+        run_dir: RunDir,
+        kernel: Kernel,
+    ) -> Result<Manager, Error> {
+        // A full channel makes the listeners wait, and the kernel's own queues after them.
+        let (sender, receiver) = smol::channel::bounded(64);
+        let now = clock::now();
+        let mut notes = Vec::new();
+        if kind.endpoints && !kernel.has_mptcp() {
+            let missing = "this kernel has no MPTCP (CONFIG_MPTCP): no endpoints";
+            if !kind.routes {
+                return Err(Error::new("manage", "MPTCP endpoints", missing));
+            }
+            log::warn!("{missing}, routes are managed all the same");
+            notes.push(missing.to_string());
+        }
+        Ok(Manager {
+            mind: Mind::new(settings, memory, now),
+            kind,
+            args,
+            run_dir,
+            kernel,
+            echoes: HashMap::new(),
+            sender,
+            receiver,
+            resync_at: now,
+            // Another manager's echoes have ids elsewhere.
+            next_echo_id: std::process::id() as u16,
+            notes,
+        })
+    }
+
+    async fn run(mut self, executor: &LocalExecutor<'_>, signals: DaemonSignals) -> Outcome {
+        self.prepare_kernel();
+        let socket = self.run_dir.path(&format!("{}.sock", self.kind.name));
+        let control =
+            ControlSocket::open(&socket).map_err(|e| Error::new("listen at", socket.display(), e))?;
+        let _listeners = self.listen(executor, signals, control)?;
+        let targets: Vec<String> =
+            self.mind.settings().targets.iter().map(|t| t.address.to_string()).collect();
+        log::info!("bsbf-{}: asking {}", self.kind.name, targets.join(" "));
+        self.resync(executor)?;
+        loop {
+            let now = clock::now();
+            let deadline = self.mind.next_deadline(now).min(self.resync_at);
+            match self.wait(deadline).await {
+                None => {}
+                Some(Wake::Signal(Asked::End)) => return self.farewell(),
+                Some(Wake::Signal(Asked::Reload)) => self.reload(executor),
+                Some(Wake::Broken(error)) => {
+                    // The routes go home first; whoever restarts us begins from there.
+                    self.farewell()?;
+                    return Err(error);
+                }
+                Some(Wake::KernelChanged) => {
+                    smol::Timer::after(BUNCH).await;
+                    self.resync(executor)?;
+                }
+                Some(Wake::Answer { index, seq }) => self.tell_mind(Event::Answer { index, seq }, executor),
+                Some(Wake::SubflowFailed(address)) => self.tell_mind(Event::SubflowFailed(address), executor),
+                Some(Wake::Client(client)) => self.serve(client, executor),
+            }
+            let now = clock::now();
+            if now >= self.resync_at {
+                self.resync(executor)?;
+            }
+            if self.mind.wants_counters(now) {
+                let counters = self.counters();
+                self.tell_mind(Event::Counters(counters), executor);
+            } else if now >= self.mind.next_deadline(now) {
+                self.tell_mind(Event::Tick, executor);
+            }
+        }
+    }
+
+    /// The next thing that happens before `deadline`.
+    async fn wait(&self, deadline: Time) -> Option<Wake> {
+        if let Ok(wake) = self.receiver.try_recv() {
+            return Some(wake);
+        }
+        let left = deadline.since(clock::now());
+        if left.is_zero() {
+            return None;
+        }
+        let wake = async { self.receiver.recv().await.ok() };
+        let late = async {
+            smol::Timer::after(left).await;
+            None
+        };
+        wake.or(late).await
+    }
+
+    fn prepare_kernel(&self) {
+        if !self.kind.endpoints {
+            return;
+        }
+        match sysfs::set_sysctl(BLACKHOLE_TIMEOUT, "0") {
+            Ok(_) => {}
+            Err(e) => {
+                log::warn!("cannot set {BLACKHOLE_TIMEOUT} to 0, one bad WAN may turn MPTCP off for all: {e}")
+            }
+        }
+    }
+
+    /// Starts the tasks that turn what happens into wakes.
+    fn listen(
+        &self,
+        executor: &LocalExecutor<'_>,
+        signals: DaemonSignals,
+        control: ControlSocket,
+    ) -> Result<Vec<smol::Task<()>>, Error> {
+        let mut tasks = Vec::new();
+        let mut changes = Changes::open().map_err(|e| Error::new("listen to", "rtnetlink", e))?;
+        let sender = self.sender.clone();
+        tasks.push(executor.spawn(async move {
+            loop {
+                let wake = match changes.next().await {
+                    Ok(()) => Wake::KernelChanged,
+                    Err(e) => Wake::Broken(Error::new("listen to", "rtnetlink", e)),
+                };
+                if sender.send(wake).await.is_err() {
+                    return;
+                }
+            }
+        }));
+        // Failed subflows are a hint that probes give too, only later; managing goes on without.
+        match SubflowEvents::open(&self.kernel) {
+            Ok(Some(mut events)) if self.kind.endpoints => {
+                let sender = self.sender.clone();
+                tasks.push(executor.spawn(async move {
+                    // Lost events are not missed, and a socket that breaks is not needed.
+                    while let Ok(closed) = events.next_failed().await {
+                        if sender.send(Wake::SubflowFailed(closed.source)).await.is_err() {
+                            return;
+                        }
+                    }
+                }));
+            }
+            Ok(_) => {}
+            Err(e) => log::warn!("cannot listen to MPTCP's events: {e}"),
+        }
+        let sender = self.sender.clone();
+        tasks.push(executor.spawn(async move {
+            while let Ok(asked) = signals.next().await {
+                if sender.send(Wake::Signal(asked)).await.is_err() {
+                    return;
+                }
+            }
+        }));
+        let sender = self.sender.clone();
+        tasks.push(executor.spawn(async move {
+            loop {
+                match control.accept().await {
+                    Ok(Some(client)) => {
+                        if sender.send(Wake::Client(client)).await.is_err() {
+                            return;
+                        }
+                    }
+                    Ok(None) => {}
+                    Err(e) => {
+                        log::warn!("cannot accept a client: {e}");
+                        smol::Timer::after(RETRY).await;
+                    }
+                }
+            }
+        }));
+        Ok(tasks)
+    }
+
+    /// Reads the kernel and lets the mind compare.
+    fn resync(&mut self, executor: &LocalExecutor<'_>) -> Result<(), Error> {
+        let world = self.kernel.world().map_err(|e| Error::new("read", "the kernel's routes", e))?;
+        self.resync_at = clock::now() + RESYNC;
+        self.tell_mind(Event::World(world), executor);
+        let wans: Vec<IfIndex> = self.mind.wans().iter().map(|w| w.index).collect();
+        self.echoes.retain(|index, _| wans.contains(index));
+        Ok(())
+    }
+
+    fn reload(&mut self, executor: &LocalExecutor<'_>) {
+        match config::load(&self.args, (self.kind.routes, self.kind.endpoints)) {
+            Ok(settings) => {
+                log::info!("settings read again");
+                self.tell_mind(Event::Settings(Box::new(settings)), executor);
+            }
+            Err(e) => log::error!("{e}; the old settings stay in force"),
+        }
+    }
+
+    fn counters(&mut self) -> Vec<(IfIndex, u64, u64)> {
+        let mut counters = Vec::with_capacity(MAX_WANS);
+        for wan in self.mind.wans() {
+            // A device that is gone has none; the notification of its end is on the way.
+            if let Ok(link) = self.kernel.link(wan.index) {
+                counters.push((link.index, link.rx_bytes, link.tx_bytes));
+            }
+        }
+        counters
+    }
+
+    fn tell_mind(&mut self, event: Event, executor: &LocalExecutor<'_>) {
+        for action in self.mind.handle(event, clock::now()) {
+            match action {
+                Action::Tell(decision) => log::info!("{decision}"),
+                Action::Change(change) => self.apply(&change),
+                Action::Probe(index, probe, target) => self.probe(index, probe, target, executor),
+            }
+        }
+    }
+
+    fn apply(&mut self, change: &Change) {
+        if let Change::Remember(memory) = change {
+            if let Err(e) = write_memory(self.kind, &self.run_dir, memory) {
+                log::error!("cannot remember moved routes in {}: {e}", self.run_dir.path("").display());
+            }
+            return;
+        }
+        match self.kernel.apply(change) {
+            Ok(()) => {
+                let level = report::level_of(change);
+                log::log!(level, "{}", report::in_words(change, &self.mind));
+            }
+            Err(e) => {
+                log::warn!("cannot {}: {e}", report::in_words(change, &self.mind));
+                self.resync_at = self.resync_at.min(clock::now() + RETRY);
+            }
+        }
+    }
+
+    /// Sends a probe. What cannot be sent will be missed, which is what it means.
+    fn probe(&mut self, index: IfIndex, probe: Probe, target: Target, executor: &LocalExecutor<'_>) {
+        let Some(name) = self.mind.wans().iter().find(|w| w.index == index).map(|w| w.name.clone()) else {
+            return;
+        };
+        match probe.method {
+            Method::Icmp => {
+                let v4 = target.address.is_ipv4();
+                let usable =
+                    self.echoes.get(&index).is_some_and(|e| e.name == name && e.socket.is_v4() == v4);
+                if !usable {
+                    match self.open_echoes(index, &name, v4, executor) {
+                        Ok(echoes) => drop(self.echoes.insert(index, echoes)),
+                        Err(e) => {
+                            log::warn!("{name}: cannot open a socket for probes (CAP_NET_RAW?): {e}");
+                            return;
+                        }
+                    }
+                }
+                let Some(echoes) = self.echoes.get(&index) else { return };
+                if let Err(e) = echoes.socket.send(target.address, probe.seq) {
+                    log::debug!("{name}: cannot ask {}: {e}", target.address);
+                }
+            }
+            Method::Tcp => {
+                let sender = self.sender.clone();
+                let address = SocketAddr::new(target.address, target.port);
+                let knocking = async move {
+                    match probe::knock(&name, address).await {
+                        Ok(true) => drop(sender.send(Wake::Answer { index, seq: probe.seq }).await),
+                        Ok(false) => {}
+                        Err(e) => log::debug!("{name}: cannot knock at {address}: {e}"),
+                    }
+                };
+                executor.spawn(knocking).detach();
+            }
+        }
+    }
+
+    fn open_echoes(
+        &mut self,
+        index: IfIndex,
+        name: &IfName,
+        v4: bool,
+        executor: &LocalExecutor<'_>,
+    ) -> std::io::Result<Echoes> {
+        self.next_echo_id = self.next_echo_id.wrapping_add(1);
+        let socket = Rc::new(EchoSocket::open(name, v4, self.next_echo_id)?);
+        let (reading, sender) = (Rc::clone(&socket), self.sender.clone());
+        let reader = executor.spawn(async move {
+            loop {
+                match reading.receive().await {
+                    Ok(seq) if sender.send(Wake::Answer { index, seq }).await.is_err() => return,
+                    Ok(_) => {}
+                    // A device that goes down leaves ENETDOWN behind, once.
+                    Err(e) => {
+                        log::debug!("if{}: {e}", index.0);
+                        smol::Timer::after(BUNCH).await;
+                    }
+                }
+            }
+        });
+        Ok(Echoes { socket, name: name.clone(), _reader: reader })
+    }
+
+    fn serve(&mut self, client: Client, executor: &LocalExecutor<'_>) {
+        let answer = match client.question.split_once(' ') {
+            Some(("release", name)) => match name.parse() {
+                Ok(name) => {
+                    self.tell_mind(Event::Release(name), executor);
+                    "ok\n".to_string()
+                }
+                Err(e) => format!("error: {e}\n"),
+            },
+            None if client.question == "status" => {
+                report::status(self.kind.name, &self.mind, &self.notes, clock::now()).to_json()
+            }
+            _ => format!("error: unknown question '{}'\n", client.question),
+        };
+        executor.spawn(async move { client.answer(&answer).await }).detach();
+    }
+
+    /// Gives the routes back and ends.
+    fn farewell(&mut self) -> Outcome {
+        // What happened since the last reading counts: a route must not be restored over another's.
+        let world = self.kernel.world().map_err(|e| Error::new("read", "the kernel's routes", e))?;
+        drop(self.mind.handle(Event::World(world), clock::now())); // its wishes are past
+        for change in self.mind.farewell() {
+            self.apply(&change);
+        }
+        log::info!("bsbf-{}: ended, default routes are where they were", self.kind.name);
+        Ok(EXIT_DONE)
+    }
+}

@@ -1,0 +1,109 @@
+//! The unix socket by which a running manager answers questions: one line in, text out.
+
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, io::Read, io::Write};
+
+use smol::future::FutureExt;
+use smol::io::{AsyncReadExt, AsyncWriteExt};
+
+/// The longest question, a verb and an interface's name.
+const MAX_QUESTION: usize = 64;
+/// A client that is slower is cut off: it must not hold up the next.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A listening socket of mode 0660. Removed when it ends.
+pub struct ControlSocket {
+    listener: smol::Async<std::os::unix::net::UnixListener>,
+    path: PathBuf,
+}
+
+/// Somebody who asked.
+pub struct Client {
+    /// What he asked, without the line's end.
+    pub question: String,
+    stream: smol::Async<UnixStream>,
+}
+
+impl ControlSocket {
+    /// Listens at `path`, in the place of a socket that a dead process left; the caller holds the lock.
+    pub fn open(path: &Path) -> io::Result<ControlSocket> {
+        // Bound in a directory that only we can enter, and moved out once its mode is right: at no time can
+        // anyone connect who should not.
+        let private = path.with_extension("private");
+        match fs::remove_dir_all(&private) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => fs::DirBuilder::new().mode(0o700).create(&private)?,
+        }
+        let temporary = private.join("s");
+        let listener = std::os::unix::net::UnixListener::bind(&temporary)?;
+        fs::set_permissions(&temporary, fs::Permissions::from_mode(0o660))?;
+        fs::rename(&temporary, path)?;
+        fs::remove_dir(&private)?;
+        Ok(ControlSocket { listener: smol::Async::new(listener)?, path: path.to_path_buf() })
+    }
+
+    /// Waits for a client; None if it hung up or asked nothing in time.
+    pub async fn accept(&self) -> io::Result<Option<Client>> {
+        let (mut stream, _) = self.listener.accept().await?;
+        let mut question = Vec::new();
+        let read = async {
+            let mut byte = [0; 1];
+            while question.len() < MAX_QUESTION && stream.read(&mut byte).await? > 0 && byte != *b"\n" {
+                question.extend(byte);
+            }
+            io::Result::Ok(())
+        };
+        let late = async {
+            smol::Timer::after(PATIENCE).await;
+            Err(io::ErrorKind::TimedOut.into())
+        };
+        if let Err(e) = read.or(late).await {
+            log::debug!("a client asked nothing: {e}");
+            return Ok(None);
+        }
+        let question = String::from_utf8_lossy(&question).into_owned();
+        Ok(Some(Client { question, stream }))
+    }
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path); // a restart replaces what is left
+    }
+}
+
+impl Client {
+    /// Answers and hangs up.
+    pub async fn answer(mut self, text: &str) {
+        let write = async {
+            self.stream.write_all(text.as_bytes()).await?;
+            self.stream.close().await
+        };
+        let late = async {
+            smol::Timer::after(PATIENCE).await;
+            Err(io::ErrorKind::TimedOut.into())
+        };
+        if let Err(e) = write.or(late).await {
+            log::debug!("a client did not take its answer: {e}");
+        }
+    }
+}
+
+/// Asks the manager at `path`; None if there is none.
+pub fn ask(path: &Path, question: &str) -> io::Result<Option<String>> {
+    let mut stream = match UnixStream::connect(path) {
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            return Ok(None);
+        }
+        stream => stream?,
+    };
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(format!("{question}\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(Some(answer))
+}

@@ -1,0 +1,71 @@
+//! The directory of what must outlive the process but not a reboot: locks, memory, sockets.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+
+/// The run directory.
+#[derive(Clone, Debug)]
+pub struct RunDir(PathBuf);
+
+/// Held as long as it lives, and let go by the kernel when the process dies in whatever way.
+pub struct Lock(#[expect(dead_code, reason = "held, not read")] Flock<File>);
+
+impl RunDir {
+    /// Uses `path`, made if it is missing, open to its owner and readable to all.
+    pub fn open(path: &Path) -> io::Result<RunDir> {
+        match fs::DirBuilder::new().mode(0o755).recursive(true).create(path) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+            _ => Ok(RunDir(path.to_path_buf())),
+        }
+    }
+
+    /// A path in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Takes the lock `name` and writes `holder` into it; Err(holder) is who has it.
+    pub fn lock(&self, name: &str, holder: &str) -> io::Result<Result<Lock, String>> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o644)
+            .custom_flags(libc::O_CLOEXEC | libc::O_NOFOLLOW)
+            .open(self.path(name))?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(mut file) => {
+                file.set_len(0)?;
+                file.rewind()?;
+                file.write_all(holder.as_bytes())?;
+                Ok(Ok(Lock(file)))
+            }
+            Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
+                let mut holder = String::new();
+                file.read_to_string(&mut holder)?;
+                Ok(Err(holder))
+            }
+            Err((_, e)) => Err(e.into()),
+        }
+    }
+
+    /// The text of a file; empty if there is none.
+    pub fn read(&self, name: &str) -> io::Result<String> {
+        match fs::read(self.path(name)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            bytes => Ok(String::from_utf8_lossy(&bytes?).into_owned()),
+        }
+    }
+
+    /// Puts a text in the place of a file in one step; the directory is in memory, so it need not be synced.
+    pub fn write(&self, name: &str, text: &str) -> io::Result<()> {
+        let temporary = self.path(&format!(".{name}.new"));
+        fs::write(&temporary, text)?;
+        fs::rename(&temporary, self.path(name))
+    }
+}
