@@ -39,6 +39,12 @@ impl From<std::io::Error> for Failure {
     }
 }
 
+impl From<std::net::AddrParseError> for Failure {
+    fn from(e: std::net::AddrParseError) -> Failure {
+        Failure::Failed(e.to_string())
+    }
+}
+
 impl From<nix::Error> for Failure {
     fn from(e: nix::Error) -> Failure {
         Failure::Failed(e.desc().to_string())

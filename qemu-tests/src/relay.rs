@@ -59,10 +59,14 @@ pub(crate) fn run(router: &OwnedFd, isp: &OwnedFd, link: &Arc<Link>, seed: u32, 
     let mut up = Pipe::new(seed);
     let mut down = Pipe::new(seed.rotate_left(16));
     while !stop.load(Relaxed) {
-        let due = [up.deliver(now(), &link.up, isp, &mut spare), down.deliver(now(), &link.down, router, &mut spare)];
+        let due = [
+            up.deliver(now(), &link.up, isp, &mut spare),
+            down.deliver(now(), &link.down, router, &mut spare),
+        ];
         let due = due.into_iter().flatten().min();
         let nap = due.map_or(NAP, |at| Duration::from_nanos(at.saturating_sub(now())).min(NAP));
-        let mut fds = [PollFd::new(router.as_fd(), PollFlags::POLLIN), PollFd::new(isp.as_fd(), PollFlags::POLLIN)];
+        let mut fds =
+            [PollFd::new(router.as_fd(), PollFlags::POLLIN), PollFd::new(isp.as_fd(), PollFlags::POLLIN)];
         // An interrupted call is a short nap.
         let _ = ppoll(&mut fds, Some(TimeSpec::from_duration(nap)), None);
         let [from_router, from_isp] = fds.map(|fd| fd.any() == Some(true));
@@ -143,7 +147,8 @@ impl Pipe {
             let counters = &direction.counters;
             if direction.is_blackhole() {
                 counters.dropped_by_blackhole.fetch_add(1, Relaxed);
-            } else if send(socket.as_raw_fd(), &frame.buffer[..frame.length], MsgFlags::MSG_DONTWAIT).is_ok() {
+            } else if send(socket.as_raw_fd(), &frame.buffer[..frame.length], MsgFlags::MSG_DONTWAIT).is_ok()
+            {
                 // A send fails when the cable is out: the frame is lost, as it should be.
                 counters.bytes.fetch_add(frame.length as u64, Relaxed);
                 counters.frames.fetch_add(1, Relaxed);

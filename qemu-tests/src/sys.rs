@@ -83,6 +83,17 @@ pub fn set_option(fd: &impl AsRawFd, level: c_int, name: c_int, value: &[u8]) ->
     Ok(())
 }
 
+/// getsockopt of an int.
+pub fn int_option(fd: &impl AsRawFd, level: c_int, name: c_int) -> io::Result<c_int> {
+    let mut value: c_int = 0;
+    let mut length = mem::size_of::<c_int>() as socklen_t;
+    // SAFETY: the pointers describe `value` and its length, which outlive the call.
+    check(unsafe {
+        libc::getsockopt(fd.as_raw_fd(), level, name, (&raw mut value).cast(), &raw mut length)
+    })?;
+    Ok(value)
+}
+
 /// Switches the segmentation, checksum and receive offloads of a device of this namespace off, so that
 /// every frame on its wire is at most an MTU long and carries a real checksum.
 pub fn offloads_off(ifname: &str) -> io::Result<()> {

@@ -77,6 +77,14 @@ pub struct Lab {
     stop: Arc<AtomicBool>,
 }
 
+/// The router's ifindex of WAN i is this plus i.
+const WAN_IFINDEX_BASE: usize = 10;
+
+/// The router's ifindex of this WAN, the same in every lab.
+pub fn ifindex(wan: usize) -> u32 {
+    (WAN_IFINDEX_BASE + wan) as u32
+}
+
 /// The router's device of this WAN.
 pub fn device(wan: usize) -> String {
     format!("wan{wan}")
@@ -231,7 +239,7 @@ impl Builder {
     fn make_links(&self, wire: &Ns) -> Result {
         let mut lines = String::new();
         for i in 1..=self.wans.len() {
-            let (client, router, modem, customer) = (10 + i, 100 + i, 200 + i, 30);
+            let (client, router, modem, customer) = (ifindex(i), 100 + i, 200 + i, 30);
             let (transit, far) = (40, 50 + i);
             let _ = writeln!(
                 lines,
@@ -240,7 +248,6 @@ impl Builder {
                  link add transit index {transit} netns isp{i} type veth peer name isp{i} index {far} netns server"
             );
         }
-        // `ip` of the lab's own namespace, which has no devices, places both ends by name.
         wire.ip_batch(&lines)?;
         let mut lines = String::new();
         for i in 1..=self.wans.len() {
@@ -311,11 +318,14 @@ impl Lab {
                 let index = if_nametoindex(name.as_str())?;
                 sys::packet_socket(index)
             };
-            let (router, modem) =
-                self.wire.enter(|| -> std::io::Result<_> { Ok((open(format!("r{wan}"))?, open(format!("m{wan}"))?)) }).doing("open packet sockets")?;
+            let (router, modem) = self
+                .wire
+                .enter(|| -> std::io::Result<_> { Ok((open(format!("r{wan}"))?, open(format!("m{wan}"))?)) })
+                .doing("open packet sockets")?;
             let (link, stop) = (link.clone(), self.stop.clone());
             let seed = SEED.rotate_left(wan as u32);
-            self.wire.thread(&format!("relay {wan}"), move || relay::run(&router, &modem, &link, seed, &stop))?;
+            self.wire
+                .thread(&format!("relay {wan}"), move || relay::run(&router, &modem, &link, seed, &stop))?;
         }
         Ok(())
     }

@@ -1,15 +1,28 @@
 //! The lab's command line.
-use qemu_tests::failure::Result;
-use qemu_tests::{sandbox, topology::Lab};
 
-fn main() -> Result {
-    sandbox::enter()?;
-    let t = std::time::Instant::now();
-    let lab = Lab::two_wans()?;
-    println!("built in {:?}", t.elapsed());
-    println!("{}", lab.client.run("ip a")?);
-    println!("{}", lab.client.run("ip r")?);
-    println!("{}", lab.client.run("ping -c 3 -i 0.2 -I wan2 203.0.113.1")?);
-    println!("{}", lab.client.run("ping -c 3 -i 0.2 203.0.113.12")?);
-    Ok(())
+use std::env;
+use std::process::ExitCode;
+
+use qemu_tests::failure::{Failure, Result, failed};
+use qemu_tests::runner;
+
+const USAGE: &str = "usage: lab test [--list] [FILTER...]   run the tests whose names contain a FILTER";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    run(&arguments).unwrap_or_else(|failure| {
+        match failure {
+            Failure::Failed(text) => eprintln!("lab: {text}"),
+            Failure::Skipped(why) => eprintln!("lab: skipped: {why}"),
+        }
+        ExitCode::FAILURE
+    })
+}
+
+fn run(arguments: &[String]) -> Result<ExitCode> {
+    match arguments {
+        [command, rest @ ..] if command == "test" => runner::test(rest),
+        [command, name] if command == runner::CASE_COMMAND => runner::case(name),
+        _ => failed(USAGE),
+    }
 }
