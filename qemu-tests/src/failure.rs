@@ -70,7 +70,9 @@ impl<T, E: Into<Failure>> Doing<T> for std::result::Result<T, E> {
 #[macro_export]
 macro_rules! check {
     ($condition:expr, $($text:tt)+) => {
-        if !$condition {
+        // Bound to a name so that the negation is of a bool and not of a comparison of floats.
+        let holds: bool = $condition;
+        if !holds {
             return Err($crate::failure::Failure::Failed(format!($($text)+)));
         }
     };

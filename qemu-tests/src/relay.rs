@@ -7,14 +7,13 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::prctl::set_timerslack;
 use nix::sys::socket::{MsgFlags, recv, send};
 use nix::sys::time::TimeSpec;
-use std::time::Duration;
 
 use crate::link::{Direction, Link};
 
@@ -143,7 +142,8 @@ impl Pipe {
         spare: &mut Vec<Buffer>,
     ) -> Option<u64> {
         self.leave_queue(now, direction);
-        while let Some(frame) = self.under_way.pop_front_if(|frame| frame.at <= now) {
+        while self.under_way.front().is_some_and(|frame| frame.at <= now) {
+            let Some(frame) = self.under_way.pop_front() else { break };
             let counters = &direction.counters;
             if direction.is_blackhole() {
                 counters.dropped_by_blackhole.fetch_add(1, Relaxed);

@@ -210,6 +210,8 @@ impl Builder {
             ns.sysctl("net/ipv4/conf/default/rp_filter", mode as u8)
         };
         for ns in [client, server].into_iter().chain(isps) {
+            // Nobody else has these addresses, and a tentative one keeps a router silent for a second.
+            ns.sysctl("net/ipv6/conf/default/accept_dad", 0)?;
             ns.sysctl("net/ipv4/ip_forward", 1)?;
             if self.ipv6 {
                 ns.sysctl("net/ipv6/conf/all/forwarding", 1)?;

@@ -55,6 +55,8 @@ pub struct Transfer {
     sender: JoinHandle<Result<u64>>,
     receiver: JoinHandle<Result<()>>,
     stop: Arc<AtomicBool>,
+    /// Further subflows join through the listening socket (net/mptcp/subflow.c).
+    _listener: TcpListener,
 }
 
 /// How a transfer ended; [`Transfer::finish`] has checked that nothing was lost or changed.
@@ -95,6 +97,7 @@ impl Transfer {
                 move || receive_pattern(to.0, &timeline, &stop)
             })?,
             stop,
+            _listener: listener,
         })
     }
 
