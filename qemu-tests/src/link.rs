@@ -158,6 +158,11 @@ impl Direction {
         self.rate.store(rate, Relaxed);
     }
 
+    /// Bits a second; 0 is unlimited.
+    pub fn rate(&self) -> u64 {
+        self.rate.load(Relaxed)
+    }
+
     /// One-way delay.
     pub fn set_delay(&self, delay: Duration) {
         self.delay_us.store(micros(delay), Relaxed);

@@ -4,9 +4,22 @@ use std::env;
 use std::process::ExitCode;
 
 use qemu_tests::failure::{Failure, Result, failed};
-use qemu_tests::runner;
+use qemu_tests::{demo, runner};
 
-const USAGE: &str = "usage: lab test [--list] [FILTER...]   run the tests whose names contain a FILTER";
+const USAGE: &str = "\
+Usage: lab test [--list] [FILTER...]
+       lab demo [--plain] [--keep] [--no-manager]
+
+test          run the tests whose names contain a FILTER, all without one
+  --list      only print their names
+demo          two WANs, one download, two failures, under a minute
+  --plain     a line a second instead of a picture (so without a terminal)
+  --keep      a shell on the router at the end
+  --no-manager  the kernel alone with static endpoints and rules, for comparison
+
+BSBF names the binary under test; otherwise it is the bsbf beside this program.
+Everything happens in namespaces of its own; root is not needed where the system
+lets users make namespaces.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -23,6 +36,11 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
     match arguments {
         [command, rest @ ..] if command == "test" => runner::test(rest),
         [command, name] if command == runner::CASE_COMMAND => runner::case(name),
-        _ => failed(USAGE),
+        [command, rest @ ..] if command == "demo" => demo::run(rest),
+        [help] if help == "--help" || help == "-h" => {
+            println!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => failed(format!("what to do?\n{USAGE}")),
     }
 }
