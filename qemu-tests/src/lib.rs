@@ -19,6 +19,7 @@ pub mod manager;
 pub mod netifd;
 mod netlink;
 pub mod ns;
+pub mod ping_pong;
 mod relay;
 pub mod route_watch;
 pub mod runner;

@@ -31,11 +31,6 @@ impl Ns {
         Ok(ns)
     }
 
-    /// The name, as `ip netns exec` takes it.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Runs a command line (words split at blanks, no shell) to its end and returns what it printed.
     /// An exit code other than 0 is a failure with the command's own words.
     pub fn run(&self, line: &str) -> Result<String> {
@@ -102,14 +97,6 @@ impl Ns {
         let value = value.to_string();
         self.enter(|| fs::write(format!("/proc/sys/{path}"), &value))
             .doing(format_args!("set {path} to {value} in {}", self.name))
-    }
-
-    /// Reads a sysctl.
-    pub fn read_sysctl(&self, path: &str) -> Result<String> {
-        let text = self
-            .enter(|| fs::read_to_string(format!("/proc/sys/{path}")))
-            .doing(format_args!("read {path} in {}", self.name))?;
-        Ok(text.trim().to_string())
     }
 
     /// Moves the calling thread into the namespace.

@@ -14,7 +14,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::{getegid, geteuid};
 
-use crate::failure::{Doing, Failure, Result, skipped};
+use crate::failure::{Doing, Result, skipped};
 use crate::sys;
 
 /// Set in the environment of the program inside.
@@ -72,9 +72,4 @@ fn need_tools() -> Result {
         return skipped("the kernel has no MPTCP (CONFIG_MPTCP)");
     }
     Ok(())
-}
-
-/// Whether the failure of [`enter`] is the machine's and not the lab's.
-pub fn is_refusal(failure: &Failure) -> bool {
-    matches!(failure, Failure::Skipped(_))
 }

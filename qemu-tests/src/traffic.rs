@@ -132,7 +132,8 @@ fn socket(protocol: Protocol) -> Result<std::os::fd::OwnedFd> {
     Ok(fd)
 }
 
-fn listen_on(address: SocketAddrV4, protocol: Protocol) -> Result<TcpListener> {
+/// A listening socket of the calling thread's namespace.
+pub(crate) fn listen_on(address: SocketAddrV4, protocol: Protocol) -> Result<TcpListener> {
     let fd = socket(protocol)?;
     sys::set_option(&fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, &1i32.to_ne_bytes())?;
     bind(fd.as_raw_fd(), &SockaddrIn::from(address))?;
@@ -140,7 +141,8 @@ fn listen_on(address: SocketAddrV4, protocol: Protocol) -> Result<TcpListener> {
     Ok(fd.into())
 }
 
-fn connect_to(address: SocketAddrV4, protocol: Protocol) -> Result<TcpStream> {
+/// A connection from the calling thread's namespace.
+pub(crate) fn connect_to(address: SocketAddrV4, protocol: Protocol) -> Result<TcpStream> {
     let fd = socket(protocol)?;
     connect(fd.as_raw_fd(), &SockaddrIn::from(address))?;
     Ok(fd.into())
@@ -254,11 +256,6 @@ impl Timeline {
     /// All bytes so far.
     pub fn total(&self) -> u64 {
         self.total.load(Relaxed)
-    }
-
-    /// When the transfer began.
-    pub fn start(&self) -> Instant {
-        self.start
     }
 
     /// Payload in bit/s between two times.

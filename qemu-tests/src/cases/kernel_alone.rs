@@ -10,6 +10,7 @@ use crate::check;
 use crate::counters::Reading;
 use crate::endpoint_watch::EndpointWatch;
 use crate::failure::Result;
+use crate::ping_pong::{PingPong, slowest};
 use crate::route_watch::{RouteWatch, preferred_wan};
 use crate::runner::Case;
 use crate::topology::Lab;
@@ -21,6 +22,7 @@ pub const CASES: &[Case] = cases!("kernel_alone":
     an_upload_arrives_whole,
     a_blackhole_moves_no_route_and_loses_no_byte,
     carrier_loss_moves_no_route,
+    a_small_request_survives_a_blackhole,
     endpoint_changes_are_seen_within_10_ms,
 );
 
@@ -96,6 +98,22 @@ fn carrier_loss_moves_no_route() -> Result {
     lab.far_carrier(1, false)?;
     let moved = routes.moved_to(2, Instant::now(), Duration::from_secs(2));
     check!(moved.is_none(), "the route moved after {moved:?}");
+    Ok(())
+}
+
+fn a_small_request_survives_a_blackhole() -> Result {
+    let lab = Lab::two_wans()?;
+    by_hand::set_up(&lab)?;
+    let flow = PingPong::start(&lab)?;
+    let start = Instant::now();
+    sleep(Duration::from_secs(1));
+    let cut = Instant::now();
+    lab.blackhole(1, true);
+    sleep(Duration::from_secs(4));
+    let exchanges = flow.finish()?;
+    println!("slowest answer {:?}", slowest(&exchanges, start));
+    let after = exchanges.iter().filter(|(at, _)| *at > cut + Duration::from_secs(2)).count();
+    check!(after > 10, "only {after} exchanges later than 2 s after the cut");
     Ok(())
 }
 
