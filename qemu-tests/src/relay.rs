@@ -1,12 +1,13 @@
 //! The middle of a link: carries frames between two devices with a rate, a delay, loss and a queue.
 //!
-//! One thread per link and no timer finer than needed: it sleeps in ppoll until a frame comes or the next
-//! one is due. All times are computed, not measured, so a late wake-up delays one frame and never the rate.
+//! One thread per link: it sleeps in ppoll until a frame comes or the next one is due. All times are
+//! computed, not measured, so a late wake-up delays single frames and never lowers the rate.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -22,6 +23,10 @@ const FRAME_MAX: usize = 2048;
 
 /// Frames taken from one socket before the other direction has its turn.
 const BATCH: usize = 64;
+
+/// Frames that come or are due within this time of each other share a wake-up, so a frame is late by up to
+/// this much. Interrupt moderation of real network devices is of the same order.
+const GRAIN: Duration = Duration::from_micros(500);
 
 /// How long the relay sleeps at most, so that it notices the end of the lab.
 const NAP: Duration = Duration::from_millis(100);
@@ -57,23 +62,26 @@ pub(crate) fn run(router: &OwnedFd, isp: &OwnedFd, link: &Arc<Link>, seed: u32, 
     let mut spare: Vec<Buffer> = Vec::new();
     let mut up = Pipe::new(seed);
     let mut down = Pipe::new(seed.rotate_left(16));
+    let mut due = None;
     while !stop.load(Relaxed) {
-        let due = [
-            up.deliver(now(), &link.up, isp, &mut spare),
-            down.deliver(now(), &link.down, router, &mut spare),
-        ];
-        let due = due.into_iter().flatten().min();
-        let nap = due.map_or(NAP, |at| Duration::from_nanos(at.saturating_sub(now())).min(NAP));
+        let nap = due.map_or(NAP, |at: u64| Duration::from_nanos(at.saturating_sub(now())).min(NAP));
         let mut fds =
             [PollFd::new(router.as_fd(), PollFlags::POLLIN), PollFd::new(isp.as_fd(), PollFlags::POLLIN)];
         // An interrupted call is a short nap.
         let _ = ppoll(&mut fds, Some(TimeSpec::from_duration(nap)), None);
         let [from_router, from_isp] = fds.map(|fd| fd.any() == Some(true));
+        let woken = now();
         if from_router {
-            up.accept(router, now(), &link.up, &mut spare);
+            up.accept(router, woken, &link.up, &mut spare);
         }
         if from_isp {
-            down.accept(isp, now(), &link.down, &mut spare);
+            down.accept(isp, woken, &link.down, &mut spare);
+        }
+        let up_due = up.deliver(woken, &link.up, isp, &mut spare);
+        let down_due = down.deliver(woken, &link.down, router, &mut spare);
+        due = up_due.into_iter().chain(down_due).min();
+        if due.is_some() {
+            sleep(GRAIN);
         }
     }
 }

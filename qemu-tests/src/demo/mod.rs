@@ -35,9 +35,8 @@ const SILENT: Duration = Duration::from_secs(8);
 const UNPLUGGED: Duration = Duration::from_secs(6);
 /// For trying things by hand after the show.
 const HINT: &str = "\
-You are on the router. The links, the server and the manager live until you leave this shell. Try:
-  ip route; ip rule; ip mptcp endpoint      what the manager has set up
-  tail -f /run/bsbf-bond.log                what it decides, and why
+You are on the router. All of it lives until you leave this shell. Try:
+  ip route; ip rule; ip mptcp endpoint      what is set up
   ip netns exec wire ip link set r1 down    pull the cable of WAN 1 (up: plug it in)
   ip link set wan2 down                     set WAN 2 down";
 
@@ -72,7 +71,10 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
         );
     }
     if options.keep {
-        println!("\n{HINT}\n");
+        println!("\n{HINT}");
+        if options.manager {
+            println!("  tail -f {LOG:<34}what the manager decides, and why");
+        }
         let shell = std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".into());
         lab.client.command(&shell).status().doing(format_args!("start {shell}"))?;
     }
