@@ -1,0 +1,46 @@
+//! The lab's command line.
+
+use std::env;
+use std::process::ExitCode;
+
+use qemu_tests::failure::{Failure, Result, failed};
+use qemu_tests::{demo, runner};
+
+const USAGE: &str = "\
+Usage: lab test [--list] [FILTER...]
+       lab demo [--plain] [--keep] [--no-manager]
+
+test          run the tests whose names contain a FILTER, all without one
+  --list      only print their names
+demo          two WANs, one download, two failures, under a minute
+  --plain     a line a second instead of a picture (so without a terminal)
+  --keep      a shell on the router at the end
+  --no-manager  the kernel alone with static endpoints and rules, for comparison
+
+BSBF names the binary under test; otherwise it is the bsbf beside this program.
+Everything happens in namespaces of its own; root is not needed where the system
+lets users make namespaces.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    run(&arguments).unwrap_or_else(|failure| {
+        match failure {
+            Failure::Failed(text) => eprintln!("lab: {text}"),
+            Failure::Skipped(why) => eprintln!("lab: skipped: {why}"),
+        }
+        ExitCode::FAILURE
+    })
+}
+
+fn run(arguments: &[String]) -> Result<ExitCode> {
+    match arguments {
+        [command, rest @ ..] if command == "test" => runner::test(rest),
+        [command, name] if command == runner::CASE_COMMAND => runner::case(name),
+        [command, rest @ ..] if command == "demo" => demo::run(rest),
+        [help] if help == "--help" || help == "-h" => {
+            println!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => failed(format!("what to do?\n{USAGE}")),
+    }
+}

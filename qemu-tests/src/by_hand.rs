@@ -1,0 +1,19 @@
+//! What an administrator without a manager sets up by hand: the kernel alone, as a baseline.
+
+use crate::failure::Result;
+use crate::topology::Lab;
+
+/// The routing table of WAN i is this plus i.
+const TABLE_BASE: usize = 100;
+
+/// One endpoint per WAN, and a rule and a table per source address. Nothing reacts to a failure.
+pub fn set_up(lab: &Lab) -> Result {
+    for wan in 1..=lab.wans() {
+        let (address, gateway) = (lab.netifd.address(wan), lab.netifd.gateway(wan));
+        let table = TABLE_BASE + wan;
+        lab.client.run(&format!("ip route replace default via {gateway} dev wan{wan} table {table}"))?;
+        lab.client.run(&format!("ip rule add from {address} lookup {table} priority {table}"))?;
+        lab.client.run(&format!("ip mptcp endpoint add {address} dev wan{wan} subflow"))?;
+    }
+    Ok(())
+}

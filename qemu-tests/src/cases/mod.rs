@@ -1,0 +1,24 @@
+//! The tests of `lab test`. Each is a claim; the lab's own claims come first, because all others rest on
+//! them. Add a test by writing a function and naming it in its file's table.
+
+mod bond;
+mod breaks;
+mod kernel_alone;
+mod links;
+mod netifd;
+mod topology;
+
+use crate::runner::Case;
+
+/// Every test, in the order in which they run.
+pub fn all() -> Vec<Case> {
+    [topology::CASES, links::CASES, breaks::CASES, netifd::CASES, kernel_alone::CASES, bond::CASES].concat()
+}
+
+/// A table of tests with the usual limit: the module's name and the functions.
+macro_rules! cases {
+    ($group:literal: $($claim:ident $(within $seconds:literal)?),+ $(,)?) => {
+        &[$($crate::runner::Case::new(concat!($group, "::", stringify!($claim)), $claim)$(.within($seconds))?),+]
+    };
+}
+use cases;
