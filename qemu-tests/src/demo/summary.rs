@@ -65,8 +65,9 @@ impl Summary {
     }
 }
 
-fn after(time: Option<Duration>) -> String {
-    time.map_or("NOT".into(), |time| format!("after {} ms", time.as_millis()))
+/// "moved after 400 ms", or "NOT moved".
+fn done(what: &str, after: Option<Duration>) -> String {
+    after.map_or(format!("NOT {what}"), |after| format!("{what} after {} ms", after.as_millis()))
 }
 
 impl fmt::Display for Summary {
@@ -76,13 +77,13 @@ impl fmt::Display for Summary {
         writeln!(f, "  both WANs together    {:.2} of the sum of their rates, as payload", self.share)?;
         for (broken, repaired) in self.breaks.iter().zip(&self.repairs) {
             let route = match broken.was_preferred {
-                true => format!("default route moved {}", after(broken.route_moved)),
+                true => format!("default route {}", done("moved", broken.route_moved)),
                 false => "default route was elsewhere".into(),
             };
-            let endpoint = after(broken.endpoint_removed);
+            let endpoint = done("removed", broken.endpoint_removed);
             let gap = if broken.without_default { ", for a moment NO default route" } else { "" };
-            writeln!(f, "  {:<20}  {route}, endpoint removed {endpoint}{gap}", broken.what)?;
-            writeln!(f, "  {:<20}  data again {}", repaired.what, after(repaired.data_after))?;
+            writeln!(f, "  {:<20}  {route}, endpoint {endpoint}{gap}", broken.what)?;
+            writeln!(f, "  {:<20}  {}", repaired.what, done("carrying data again", repaired.data_after))?;
         }
         writeln!(f, "  longest stall         {} ms", self.longest_stall.as_millis())?;
         match &self.transfer {
