@@ -60,16 +60,13 @@ impl Outcome {
         self.delays.iter().copied().min().unwrap_or_default()
     }
 
-    /// The largest delay of all.
-    pub fn max_delay(&self) -> Duration {
-        self.delays.iter().copied().max().unwrap_or_default()
-    }
-
-    /// The delay that half of them did not exceed.
-    pub fn median_delay(&self) -> Duration {
+    /// The delay that this part of them, 0.0 to 1.0, did not exceed. The largest of all says more about the
+    /// load of the machine than about the link.
+    pub fn delay_of(&self, part: f64) -> Duration {
         let mut sorted = self.delays.clone();
         sorted.sort();
-        sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+        let index = (sorted.len() as f64 * part) as usize;
+        sorted.get(index.min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
@@ -57,7 +57,7 @@ impl Ns {
         let mut command = Command::new(program);
         let ns = self.fd.clone();
         sys::before_exec(&mut command, move || {
-            setns(sys::borrow(ns.as_raw_fd()), CloneFlags::CLONE_NEWNET)?;
+            setns(&*ns, CloneFlags::CLONE_NEWNET)?;
             unshare(CloneFlags::CLONE_NEWNS)?;
             // sysfs shows the network namespace of whoever mounted it. Not every container allows the mount.
             let none: Option<&str> = None;

@@ -17,6 +17,7 @@ use nix::sys::socket::{MsgFlags, recv, send};
 use nix::sys::time::TimeSpec;
 
 use crate::link::{Direction, Link};
+use crate::sys;
 
 /// An Ethernet frame of a device with an MTU of 1500 has 1514 bytes; a router with VLANs 4 more.
 const FRAME_MAX: usize = 2048;
@@ -57,6 +58,8 @@ struct Pipe {
 /// Carries frames between the router's side and the ISP's side until `stop` is set.
 pub(crate) fn run(router: &OwnedFd, isp: &OwnedFd, link: &Arc<Link>, seed: u32, stop: &AtomicBool) {
     let _ = set_timerslack(TIMER_SLACK_NS);
+    // A link does not wait for the programs whose frames it carries. Without root it does, now and then.
+    let _ = sys::run_first();
     let start = Instant::now();
     let now = || u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
     let mut spare: Vec<Buffer> = Vec::new();

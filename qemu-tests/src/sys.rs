@@ -3,7 +3,7 @@
 
 use std::io;
 use std::mem;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -115,8 +115,11 @@ pub fn offloads_off(ifname: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// The descriptor as a borrowed one, for use between fork and exec.
-pub fn borrow(fd: RawFd) -> BorrowedFd<'static> {
-    // SAFETY: callers keep the namespace's descriptor open for as long as the process lives.
-    unsafe { BorrowedFd::borrow_raw(fd) }
+/// Lets the calling thread run before all ordinary ones. Needs root outside of user namespaces.
+pub fn run_first() -> io::Result<()> {
+    // The lowest of the real-time priorities is above every ordinary one.
+    let parameters = libc::sched_param { sched_priority: 1 };
+    // SAFETY: the pointer is to a sched_param that outlives the call; 0 is the calling thread.
+    check(unsafe { libc::sched_setscheduler(0, libc::SCHED_RR, &raw const parameters) })?;
+    Ok(())
 }

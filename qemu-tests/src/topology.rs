@@ -6,8 +6,8 @@
 //!                                   ...
 //! ```
 //!
-//! WAN i: the router has 198.18.i.2/24 on `wan<i>`, its gateway is 198.18.i.1, and isp<i> reaches the server
-//! over 198.19.i.0/24. With IPv6 the same over 2001:db8:18:i::/64 and 2001:db8:19:i::/64 to 2001:db8:203::1.
+//! WAN i: the router has 198.18.i.2/24 on `wan<i>`, its gateway is 198.18.i.1, and `isp<i>` reaches the
+//! server over 198.19.i.0/24. With IPv6 the same over 2001:db8:18:i::/64 and 2001:db8:19:i::/64 to 2001:db8:203::1.
 //! ISPs drop IPv4 packets whose source is not in the WAN's network, as real ones do (BCP 38). The kernel has
 //! no such filter for IPv6.
 

@@ -258,6 +258,11 @@ impl Timeline {
         self.total.load(Relaxed)
     }
 
+    /// When the transfer began.
+    pub fn start(&self) -> Instant {
+        self.start
+    }
+
     /// Payload in bit/s between two times.
     pub fn goodput(&self, from: Instant, to: Instant) -> f64 {
         let window = self.window(from, to);

@@ -111,6 +111,7 @@ fn play(lab: &Lab, options: &Options) -> Result<Summary> {
     let start = Instant::now();
     show.run_for(WITH_BOTH)?;
     summary.share = transfer.timeline.goodput(start, Instant::now()) / show.sum_of_rates();
+    summary.steady = show.is_steady_since(transfer.timeline.start());
 
     show.stage("WAN 1 goes silent: the cable is in, nothing passes.")?;
     summary.breaks.push(show.during_break(1, "WAN 1 silent", SILENT, || {

@@ -93,6 +93,14 @@ impl<'a> Show<'a> {
         Ok(())
     }
 
+    /// Whether the preferred default route and the endpoints have been the same all the time.
+    pub fn is_steady_since(&self, since: Instant) -> bool {
+        let routes = self.routes.routes.since(since);
+        let endpoints = self.endpoints.endpoints.since(since);
+        routes.windows(2).all(|pair| preferred_wan(&pair[0].1) == preferred_wan(&pair[1].1))
+            && endpoints.windows(2).all(|pair| pair[0].1 == pair[1].1)
+    }
+
     /// Breaks a WAN, lets time pass and tells what the manager did about it, and when.
     pub fn during_break(
         &mut self,

@@ -32,6 +32,8 @@ pub struct Summary {
     with_manager: bool,
     /// Payload while both WANs worked, as part of the sum of the links' rates.
     pub share: f64,
+    /// Whether routes and endpoints stayed as they were while both WANs worked.
+    pub steady: bool,
     /// In the order of the script.
     pub breaks: Vec<Break>,
     /// In the order of the script.
@@ -47,6 +49,7 @@ impl Summary {
         Summary {
             with_manager,
             share: 0.0,
+            steady: false,
             breaks: Vec::new(),
             repairs: Vec::new(),
             longest_stall: Duration::ZERO,
@@ -54,19 +57,21 @@ impl Summary {
         }
     }
 
-    /// Whether the download arrived whole and, with a manager, every break and repair was dealt with.
+    /// Whether the download arrived whole and, with a manager, nothing was done to working
+    /// WANs and every break and repair was dealt with.
     pub fn is_good(&self) -> bool {
         let whole = matches!(self.transfer, Some(Ok(_)));
         let broken_well =
             |one: &Break| one.route_moved.is_some() && one.endpoint_removed.is_some() && !one.without_default;
         let repaired_well = |one: &Repair| one.data_after.is_some();
         let managed = self.breaks.iter().all(broken_well) && self.repairs.iter().all(repaired_well);
-        whole && (managed || !self.with_manager)
+        whole && ((managed && self.steady) || !self.with_manager)
     }
 }
 
-fn after(time: Option<Duration>) -> String {
-    time.map_or("NOT".into(), |time| format!("after {} ms", time.as_millis()))
+/// "moved after 400 ms", or "NOT moved".
+fn done(what: &str, after: Option<Duration>) -> String {
+    after.map_or(format!("NOT {what}"), |after| format!("{what} after {} ms", after.as_millis()))
 }
 
 impl fmt::Display for Summary {
@@ -74,15 +79,18 @@ impl fmt::Display for Summary {
         let who = if self.with_manager { "bsbf bond" } else { "the kernel alone, no manager" };
         writeln!(f, "Measured in this run, with {who}:")?;
         writeln!(f, "  both WANs together    {:.2} of the sum of their rates, as payload", self.share)?;
+        if !self.steady {
+            writeln!(f, "  both WANs together    a working WAN was NOT kept")?;
+        }
         for (broken, repaired) in self.breaks.iter().zip(&self.repairs) {
             let route = match broken.was_preferred {
-                true => format!("default route moved {}", after(broken.route_moved)),
+                true => format!("default route {}", done("moved", broken.route_moved)),
                 false => "default route was elsewhere".into(),
             };
-            let endpoint = after(broken.endpoint_removed);
+            let endpoint = done("removed", broken.endpoint_removed);
             let gap = if broken.without_default { ", for a moment NO default route" } else { "" };
-            writeln!(f, "  {:<20}  {route}, endpoint removed {endpoint}{gap}", broken.what)?;
-            writeln!(f, "  {:<20}  data again {}", repaired.what, after(repaired.data_after))?;
+            writeln!(f, "  {:<20}  {route}, endpoint {endpoint}{gap}", broken.what)?;
+            writeln!(f, "  {:<20}  {}", repaired.what, done("carrying data again", repaired.data_after))?;
         }
         writeln!(f, "  longest stall         {} ms", self.longest_stall.as_millis())?;
         match &self.transfer {
