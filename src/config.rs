@@ -209,6 +209,10 @@ fn set_targets(settings: &mut Settings, values: &[&str], servers: bool) -> Resul
     }
     settings.targets.clear();
     for target in servers.into_iter().chain(others) {
+        // A server that is named as a target too is asked once.
+        if settings.targets.iter().any(|t| t.address == target.address) {
+            continue;
+        }
         // The default resolvers give way to many servers; what was asked for must fit.
         if settings.targets.push(target).is_err() && target.port != RESOLVER_PORT {
             return Err(format!("more than {MAX_TARGETS} servers and targets"));

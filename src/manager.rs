@@ -393,32 +393,33 @@ impl Manager {
     }
 
     fn tell_mind(&mut self, event: Event, executor: &LocalExecutor<'_>) {
+        // Endpoints change without notification, so what was done is looked at; what failed, a little later.
+        let mut look_after = RESYNC;
         for action in self.mind.handle(event, clock::now()) {
             match action {
                 Action::Tell(decision) => log::info!("{decision}"),
-                Action::Change(change) => self.apply(&change),
+                Action::Change(change) => {
+                    let done = self.apply(&change);
+                    look_after = if done && look_after != RETRY { Duration::ZERO } else { RETRY };
+                }
                 Action::Probe(index, probe, target) => self.probe(index, probe, target, executor),
             }
         }
+        self.resync_at = self.resync_at.min(clock::now() + look_after);
     }
 
-    fn apply(&mut self, change: &Change) {
-        if let Change::Remember(memory) = change {
-            if let Err(e) = write_memory(self.kind, &self.run_dir, memory) {
-                log::error!("cannot remember moved routes in {}: {e}", self.run_dir.path("").display());
-            }
-            return;
+    /// Does one change and says whether it is done.
+    fn apply(&mut self, change: &Change) -> bool {
+        let result = match change {
+            Change::Remember(memory) => write_memory(self.kind, &self.run_dir, memory),
+            change => self.kernel.apply(change),
+        };
+        let words = report::in_words(change, &self.mind);
+        match &result {
+            Ok(()) => log::log!(report::level_of(change), "{words}"),
+            Err(e) => log::warn!("cannot {words}: {e}"),
         }
-        match self.kernel.apply(change) {
-            Ok(()) => {
-                let level = report::level_of(change);
-                log::log!(level, "{}", report::in_words(change, &self.mind));
-            }
-            Err(e) => {
-                log::warn!("cannot {}: {e}", report::in_words(change, &self.mind));
-                self.resync_at = self.resync_at.min(clock::now() + RETRY);
-            }
-        }
+        result.is_ok()
     }
 
     /// Sends a probe. What cannot be sent will be missed, which is what it means.

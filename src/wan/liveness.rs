@@ -27,6 +27,9 @@ use crate::types::Time;
 const DOUBT: Duration = Duration::from_secs(4);
 /// Between two rounds when loaded traffic fell silent: three of them and one time-out fit into 500 ms.
 const SILENT_INTERVAL: Duration = Duration::from_millis(60);
+/// What may fall silent for a moment though it lives: a handover in LTE takes up to 300 ms. A probe sent this
+/// long after the last sign of life must be lost too.
+const HANDOVER: Duration = Duration::from_millis(300);
 /// Between two rounds of a WAN that never answered yet: a modem's radio may sleep.
 const TESTING_INTERVAL: Duration = Duration::from_millis(250);
 /// Rounds under way at once when answers may be late for long: more would only deepen the queue.
@@ -137,6 +140,8 @@ pub struct Liveness {
     /// Rounds since the suspicion, test or death began.
     rounds: u32,
     doubt_since: Time,
+    /// The last sign of life before the suspicion: an answered probe's or traffic's.
+    silent_since: Time,
     eager_until: Time,
     /// Answers in a row, and when the first of them came.
     streak: u32,
@@ -165,6 +170,7 @@ impl Liveness {
             due: now,
             rounds: 0,
             doubt_since: now,
+            silent_since: now,
             eager_until: now,
             streak: 0,
             streak_since: now,
@@ -232,7 +238,8 @@ impl Liveness {
     fn patience(&self, load: Load) -> Duration {
         match load {
             Load::Receiving | Load::Sending => DEEP_QUEUE,
-            Load::Silent { .. } | Load::SendingKnown => self.rtt.patience_loaded(),
+            Load::SendingKnown => self.rtt.patience_loaded(),
+            Load::Silent { .. } => self.rtt.patience_drained(),
             Load::Quiet => self.rtt.patience_quiet(),
         }
     }
@@ -287,24 +294,27 @@ impl Liveness {
         let patience = self.patience(load);
         let method = self.method();
         let answered = self.log.last_answered();
-        let mut missing = false;
+        let mut missing = None;
         let mut log = std::mem::take(&mut self.log);
         log.expire(now, patience, |sent| {
             if !sent.witness && sent.probe.method == method {
-                missing |= answered.is_none_or(|at| sent.at > at);
+                if answered.is_none_or(|at| sent.at > at) {
+                    missing.get_or_insert(sent.at);
+                }
                 self.count_loss(sent, is_server);
             }
         });
         self.log = log;
         // Traffic that ended looks like traffic that broke off, until a question sent since then is answered.
         let silent = match load {
-            Load::Silent { since } => self.has_answered() && answered.is_none_or(|at| at <= since),
-            _ => false,
+            Load::Silent { since } if self.has_answered() && answered.is_none_or(|at| at <= since) => {
+                Some(since)
+            }
+            _ => None,
         };
-        if self.state != State::Up || !(missing || silent) {
-            return false;
-        }
+        let Some(silent_since) = silent.or(missing).filter(|_| self.state == State::Up) else { return false };
         self.enter(State::Suspect, now);
+        self.silent_since = silent_since;
         self.due = now;
         true
     }
@@ -427,7 +437,7 @@ impl Liveness {
         is_server: &[bool; MAX_TARGETS],
     ) -> Option<u8> {
         let sent = self.log.answered(seq)?;
-        let quiet = traffic.load(now, self.rtt.patience_loaded()) == Load::Quiet;
+        let quiet = traffic.load(now, self.rtt.base().unwrap_or_default()) == Load::Quiet;
         self.rtt.sample(now.since(sent.at), quiet);
         traffic.answered(self.rtt.is_queueing());
         match sent.probe.method {
@@ -489,7 +499,8 @@ impl Liveness {
             return None;
         }
         let evidence = self.log.vouched_by(&witness.log, self.doubt_since, now, self.counting())?;
-        (evidence.lost >= self.needed(settings)).then_some(evidence)
+        let handover = evidence.last.since(self.silent_since) < HANDOVER && self.state == State::Suspect;
+        (evidence.lost >= self.needed(settings) && !handover).then_some(evidence)
     }
 
     /// Probes that must be lost: less where few targets make the rounds small, so that the verdict is not late.

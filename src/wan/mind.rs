@@ -11,7 +11,7 @@ use super::record::{Decision, Reason, Record};
 use super::routes::{self, Class};
 use super::settings::{MAX_TARGETS, MAX_WANS, Settings, Target};
 use super::source_rules::{self, Slot};
-use super::traffic::{BUSY_SAMPLE, Load, Traffic};
+use super::traffic::{Load, Traffic};
 use super::world::{Change, Memory, World};
 use crate::types::{IfIndex, IfName, Time};
 
@@ -79,8 +79,13 @@ pub struct Wan {
 }
 
 impl Wan {
+    /// What silence is measured against: the link's own time, not that of its queues.
+    fn rtt(&self) -> Duration {
+        self.liveness.rtt().base().unwrap_or_default()
+    }
+
     fn load(&self, now: Time) -> Load {
-        self.traffic.load(now, self.liveness.rtt().average().unwrap_or_default())
+        self.traffic.load(now, self.rtt())
     }
 }
 
@@ -314,8 +319,8 @@ impl Mind {
                 wan.traffic.sample(now, rx, tx, wan.liveness.rtt().is_queueing());
             }
         }
-        let busy = self.wans.iter().any(|w| w.traffic.is_busy());
-        self.counters_at = if busy { now + BUSY_SAMPLE } else { next_second(now) };
+        let busy = self.wans.iter().filter_map(|w| w.traffic.next_sample(now, w.rtt())).min();
+        self.counters_at = busy.unwrap_or_else(|| next_second(now));
         if self.settings.backup_auto {
             self.watch_backups(now, actions);
         }

@@ -49,7 +49,7 @@ pub struct Sent {
 }
 
 /// What speaks against a WAN.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Evidence {
     /// Probes lost since the last answered one.
     pub lost: usize,
@@ -57,6 +57,8 @@ pub struct Evidence {
     pub targets: usize,
     /// From the sending of the first to now.
     pub span: Duration,
+    /// When the last of them was sent.
+    pub last: Time,
 }
 
 /// The probes of one WAN.
@@ -146,10 +148,11 @@ impl ProbeLog {
     }
 
     fn evidence_between(&self, from: Time, to: Time, now: Time, method: Option<Method>) -> Evidence {
-        let mut evidence = Evidence::default();
+        let mut evidence = Evidence { lost: 0, targets: 0, span: Duration::ZERO, last: Time(0) };
         let (mut targets, mut first) = (0u16, None);
         for sent in self.against(method).filter(|s| s.at >= from && s.at <= to) {
             evidence.lost += 1;
+            evidence.last = evidence.last.max(sent.at);
             targets |= 1 << (sent.probe.target & 15);
             first = Some(first.unwrap_or(sent.at));
         }

@@ -80,7 +80,7 @@ impl fmt::Display for Reason {
             Reason::Missing { rtt } => write!(f, "answer missing, RTT {} before", Ms(*rtt)),
             Reason::Cleared { rtt } => write!(f, "answered after {}", Ms(*rtt)),
             Reason::Lost { evidence, rtt, witness } => {
-                let Evidence { lost, targets, span } = evidence;
+                let Evidence { lost, targets, span, .. } = evidence;
                 write!(f, "{lost} of {lost} probes to {targets} targets lost in {}, ", Ms(*span))?;
                 match rtt {
                     Some(rtt) => write!(f, "RTT {} before", Ms(*rtt))?,

@@ -56,12 +56,25 @@ impl Rtt {
         }
     }
 
+    /// The time-out once our own traffic has ended: what queued has drained, so only the quiet link counts.
+    pub fn patience_drained(&self) -> Duration {
+        match self.peak {
+            Duration::ZERO => self.patience_loaded(),
+            peak => (peak + peak / 4).clamp(Settings::MIN_PATIENCE, MAX),
+        }
+    }
+
     /// The last answer took so much longer than the link needs that packets must be queueing.
     pub fn is_queueing(&self) -> bool {
         match (self.last, self.base) {
             (Some(last), Some(base)) => last > base * 2 + Duration::from_millis(50),
             _ => false,
         }
+    }
+
+    /// The least it takes, if anything ever answered.
+    pub fn base(&self) -> Option<Duration> {
+        self.base
     }
 
     /// The average, if anything ever answered.

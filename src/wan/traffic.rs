@@ -19,7 +19,7 @@ pub const DEEP_QUEUE: Duration = Duration::from_secs(3);
 /// Silence of two-way traffic is none before this, however short the RTT is.
 const MIN_SILENCE: Duration = Duration::from_millis(150);
 /// How often the counters are read while there is traffic.
-pub const BUSY_SAMPLE: Duration = Duration::from_millis(50);
+pub const BUSY_SAMPLE: Duration = Duration::from_millis(40);
 
 /// What the traffic of a WAN is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +107,13 @@ impl Traffic {
         }
     }
 
+    /// When the counters are worth reading again: often while there is traffic, and when silence becomes suspicious.
+    pub fn next_sample(&self, now: Time, rtt: Duration) -> Option<Time> {
+        let suspicious = self.flowed.map(|(at, ..)| at + MIN_SILENCE.max(rtt * 2)).filter(|&at| at > now);
+        let next = now + BUSY_SAMPLE;
+        self.is_busy().then(|| suspicious.map_or(next, |at| at.min(next)))
+    }
+
     /// There is traffic, so the counters are worth reading often.
     pub fn is_busy(&self) -> bool {
         self.rx >= FLOW || self.tx >= FLOW
@@ -129,14 +136,14 @@ mod tests {
 
     const RTT: Duration = Duration::from_millis(20);
 
-    /// Feeds `steps` of 50 ms with (rx, tx) bytes per second.
+    /// Feeds steps of 40 ms with (rx, tx) bytes per second.
     fn run(steps: &[(u64, u64)]) -> (Traffic, Time) {
         let mut traffic = Traffic::default();
         let (mut now, mut rx, mut tx) = (Time(1_000_000), 0, 0);
         traffic.sample(now, rx, tx, false);
         for &(rx_rate, tx_rate) in steps {
             now = now + BUSY_SAMPLE;
-            (rx, tx) = (rx + rx_rate / 20, tx + tx_rate / 20);
+            (rx, tx) = (rx + rx_rate / 25, tx + tx_rate / 25);
             traffic.sample(now, rx, tx, false);
         }
         (traffic, now)
@@ -157,14 +164,14 @@ mod tests {
     fn classes() {
         check(&[(40, 100, 100)], "Quiet");
         check(&[(40, 2_000_000, 60_000)], "Receiving");
-        check(&[(40, 2_000_000, 60_000), (4, 0, 0)], "Silent");
-        check(&[(40, 2_000_000, 60_000), (4, 300, 0)], "Silent"); // ARP goes on
-        check(&[(40, 60_000, 2_000_000), (4, 0, 0)], "Silent"); // an upload
-        check(&[(40, 60_000, 2_000_000), (4, 0, 2_000_000)], "Sending"); // not clocked by acknowledgements
+        check(&[(40, 2_000_000, 60_000), (5, 0, 0)], "Silent");
+        check(&[(40, 2_000_000, 60_000), (5, 300, 0)], "Silent"); // ARP goes on
+        check(&[(40, 60_000, 2_000_000), (5, 0, 0)], "Silent"); // an upload
+        check(&[(40, 60_000, 2_000_000), (5, 0, 2_000_000)], "Sending"); // not clocked by acknowledgements
         check(&[(40, 0, 2_000_000)], "Sending");
         check(&[(40, 0, 2_000_000), (10, 0, 0)], "Sending"); // its queue may still drain
-        check(&[(40, 0, 2_000_000), (70, 0, 0)], "Quiet");
-        check(&[(40, 2_000_000, 60_000), (70, 0, 0)], "Quiet"); // long over
+        check(&[(40, 0, 2_000_000), (90, 0, 0)], "Quiet");
+        check(&[(40, 2_000_000, 60_000), (90, 0, 0)], "Quiet"); // long over
     }
 
     #[test]
