@@ -13,6 +13,8 @@ mod error;
 mod logging;
 mod manager;
 mod sys;
+#[cfg(test)]
+mod testing;
 mod types;
 mod wan;
 mod wire;

@@ -25,11 +25,13 @@ use crate::types::Time;
 
 /// Rounds go on this long at the fast interval, then at the dead one: nobody else answered either.
 const DOUBT: Duration = Duration::from_secs(4);
-/// Between two rounds when loaded traffic fell silent: three of them and one time-out fit into 500 ms.
-const SILENT_INTERVAL: Duration = Duration::from_millis(60);
+/// Between two rounds when loaded traffic fell silent: five of them and one time-out fit into 500 ms.
+const SILENT_INTERVAL: Duration = Duration::from_millis(50);
 /// What may fall silent for a moment though it lives: a handover in LTE takes up to 300 ms. A probe sent this
 /// long after the last sign of life must be lost too.
 const HANDOVER: Duration = Duration::from_millis(300);
+/// A few bytes more than counted may have arrived after the last sample that counted.
+const SILENCE_BLUR: Duration = Duration::from_millis(20);
 /// Between two rounds of a WAN that never answered yet: a modem's radio may sleep.
 const TESTING_INTERVAL: Duration = Duration::from_millis(250);
 /// Rounds under way at once when answers may be late for long: more would only deepen the queue.
@@ -494,12 +496,25 @@ impl Liveness {
     }
 
     /// The evidence is complete, vouched for by another WAN.
-    pub fn condemned_by(&self, witness: &Liveness, now: Time, settings: &Settings) -> Option<Evidence> {
+    pub fn condemned_by(
+        &self,
+        witness: &Liveness,
+        now: Time,
+        load: Load,
+        settings: &Settings,
+    ) -> Option<Evidence> {
         if !matches!(self.state, State::Suspect | State::Testing) || self.obstacle.is_some() {
             return None;
         }
-        let evidence = self.log.vouched_by(&witness.log, self.doubt_since, now, self.counting())?;
-        let handover = evidence.last.since(self.silent_since) < HANDOVER && self.state == State::Suspect;
+        // What was asked while traffic still flowed in may stand behind it in a queue.
+        let (from, silent_since) = match load {
+            Load::Silent { since } => (since, self.silent_since.max(since + SILENCE_BLUR)),
+            _ => (Time(0), self.silent_since),
+        };
+        let (patience, method) = (self.patience(load), self.counting());
+        let since = self.doubt_since.max(from);
+        let evidence = self.log.vouched_by(&witness.log, since, from, now, patience, method)?;
+        let handover = evidence.last.since(silent_since) < HANDOVER && self.state == State::Suspect;
         (evidence.lost >= self.needed(settings) && !handover).then_some(evidence)
     }
 

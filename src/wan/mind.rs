@@ -319,8 +319,9 @@ impl Mind {
                 wan.traffic.sample(now, rx, tx, wan.liveness.rtt().is_queueing());
             }
         }
-        let busy = self.wans.iter().filter_map(|w| w.traffic.next_sample(now, w.rtt())).min();
-        self.counters_at = busy.unwrap_or_else(|| next_second(now));
+        let often = |w: &Wan| w.traffic.is_busy() || w.liveness.state() == State::Suspect;
+        let next = self.wans.iter().filter(|w| often(w)).map(|w| w.traffic.next_sample(now, w.rtt())).min();
+        self.counters_at = next.unwrap_or_else(|| next_second(now));
         if self.settings.backup_auto {
             self.watch_backups(now, actions);
         }
@@ -354,6 +355,8 @@ impl Mind {
             let Some(wan) = self.wans.get_mut(at) else { break };
             let load = wan.load(now);
             if wan.liveness.expire(now, load, &self.is_server) {
+                // What the traffic has been like matters now.
+                self.counters_at = now;
                 let (name, rtt) = (wan.name.clone(), wan.liveness.rtt().average().unwrap_or_default());
                 self.tell(&name, State::Up, Reason::Missing { rtt }, now, actions);
             }
@@ -367,8 +370,9 @@ impl Mind {
 
     fn condemn(&mut self, at: usize, now: Time, actions: &mut Vec<Action>) {
         let Some(wan) = self.wans.get(at) else { return };
+        let load = wan.load(now);
         let verdict = self.wans.iter().enumerate().filter(|(i, _)| *i != at).find_map(|(_, other)| {
-            let evidence = wan.liveness.condemned_by(&other.liveness, now, &self.settings)?;
+            let evidence = wan.liveness.condemned_by(&other.liveness, now, load, &self.settings)?;
             Some((evidence, other.name.clone()))
         });
         let Some((evidence, witness)) = verdict else { return };

@@ -14,3 +14,6 @@ pub mod settings;
 pub mod source_rules;
 pub mod traffic;
 pub mod world;
+
+#[cfg(test)]
+mod simulation;

@@ -1,5 +1,6 @@
 //! The probes of one WAN: which are under way, which are lost, and for what their answers bear witness.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::types::Time;
@@ -120,17 +121,20 @@ impl ProbeLog {
 
     /// What was lost since the last answer; `method` is what counts, None for any.
     pub fn evidence(&self, now: Time, method: Option<Method>) -> Evidence {
-        self.evidence_between(Time(0), now, now, method)
+        self.evidence_between(Time(0)..=now, now, method)
     }
 
     /// The evidence that `witness` vouches for: sent while the witness was answered without a long gap, and
     /// lost in a round (after `since`) of which the witness's question was answered. Without that, the world
-    /// may have been away from all of them, and the witness merely heard first that it is back.
+    /// may have been away from all of them, and the witness merely heard first that it is back. What was sent
+    /// before `from`, or less than `patience` ago, does not count: it may stand in a queue.
     pub fn vouched_by(
         &self,
         witness: &ProbeLog,
         since: Time,
+        from: Time,
         now: Time,
+        patience: Duration,
         method: Option<Method>,
     ) -> Option<Evidence> {
         let last = witness.last_answered()?;
@@ -144,13 +148,14 @@ impl ProbeLog {
         let same_round = self
             .against(method)
             .any(|s| witness.answers.iter().any(|&at| at >= since && at <= s.at && s.at <= at + SAME_ROUND));
-        same_round.then(|| self.evidence_between(start, last + WITNESS_REACH, now, method))
+        let until = (last + WITNESS_REACH).min(now - patience);
+        same_round.then(|| self.evidence_between(start.max(from)..=until, now, method))
     }
 
-    fn evidence_between(&self, from: Time, to: Time, now: Time, method: Option<Method>) -> Evidence {
+    fn evidence_between(&self, sent: RangeInclusive<Time>, now: Time, method: Option<Method>) -> Evidence {
         let mut evidence = Evidence { lost: 0, targets: 0, span: Duration::ZERO, last: Time(0) };
         let (mut targets, mut first) = (0u16, None);
-        for sent in self.against(method).filter(|s| s.at >= from && s.at <= to) {
+        for sent in self.against(method).filter(|s| sent.contains(&s.at)) {
             evidence.lost += 1;
             evidence.last = evidence.last.max(sent.at);
             targets |= 1 << (sent.probe.target & 15);
@@ -199,7 +204,7 @@ mod tests {
     #[track_caller]
     fn check(suspect: &[i64], witness: &[i64], now: u64, vouched: Option<usize>) {
         let (suspect, witness) = (log(suspect, now), log(witness, now));
-        let evidence = suspect.vouched_by(&witness, t(1100), t(now), None);
+        let evidence = suspect.vouched_by(&witness, t(1100), t(0), t(now), PATIENCE, None);
         assert_eq!(evidence.map(|e| e.lost), vouched);
     }
 

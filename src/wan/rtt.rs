@@ -11,9 +11,9 @@ use super::settings::Settings;
 const INITIAL: Duration = Duration::from_secs(1);
 /// However a link has behaved, no probe is waited for longer than this.
 const MAX: Duration = Duration::from_millis(1500);
-/// The peak of a quiet link is forgotten by a 128th of the difference at each answer: about two minutes
+/// The extremes of a quiet link are forgotten by a 128th of the difference at each answer: about two minutes
 /// at one probe a second.
-const PEAK_DECAY: u32 = 128;
+const DECAY: u32 = 128;
 
 /// Round-trip times of one WAN.
 #[derive(Clone, Debug, Default)]
@@ -34,11 +34,11 @@ impl Rtt {
         self.rise = (self.rise * 3 + rise) / 4;
         self.smoothed =
             Some(if rtt < smoothed { (smoothed * 3 + rtt) / 4 } else { (smoothed * 7 + rtt) / 8 });
-        // The base follows a lasting rise (a longer route) slowly and any fall at once.
-        let base = self.base.unwrap_or(rtt);
-        self.base = Some(if rtt < base { rtt } else { base + (rtt - base) / PEAK_DECAY });
+        // The base follows any fall at once, and a lasting rise (a longer route) slowly, if it is none of our making.
+        let base = self.base.unwrap_or(rtt).min(rtt);
+        self.base = Some(if quiet { base + (rtt - base) / DECAY } else { base });
         if quiet {
-            let decayed = self.peak - self.peak.saturating_sub(rtt) / PEAK_DECAY;
+            let decayed = self.peak - self.peak.saturating_sub(rtt) / DECAY;
             self.peak = decayed.max(rtt);
         }
     }

@@ -18,6 +18,8 @@ const NEW_LOAD_PERCENT: u64 = 150;
 pub const DEEP_QUEUE: Duration = Duration::from_secs(3);
 /// Silence of two-way traffic is none before this, however short the RTT is.
 const MIN_SILENCE: Duration = Duration::from_millis(150);
+/// TCP stops sending this soon after the last acknowledgement, but for a few retransmissions.
+const ACK_CLOCK: Duration = Duration::from_millis(100);
 /// How often the counters are read while there is traffic.
 pub const BUSY_SAMPLE: Duration = Duration::from_millis(40);
 
@@ -97,7 +99,7 @@ impl Traffic {
                 if rx >= FLOW
                     && tx >= ACKS
                     && now.since(at) < DEEP_QUEUE
-                    && (self.tx_now <= tx / 4 || !queue) =>
+                    && (!queue || self.tx_now <= tx / 4 && self.fell_silent_too(at)) =>
             {
                 Load::Silent { since: at }
             }
@@ -107,11 +109,15 @@ impl Traffic {
         }
     }
 
-    /// When the counters are worth reading again: often while there is traffic, and when silence becomes suspicious.
-    pub fn next_sample(&self, now: Time, rtt: Duration) -> Option<Time> {
+    /// Sending at a rate of which nothing is known ended with the receiving, at `at`.
+    fn fell_silent_too(&self, at: Time) -> bool {
+        self.queue_until.is_none_or(|until| until <= at + DEEP_QUEUE + ACK_CLOCK)
+    }
+
+    /// When the counters of a busy link are worth reading again: soon, and when silence becomes suspicious.
+    pub fn next_sample(&self, now: Time, rtt: Duration) -> Time {
         let suspicious = self.flowed.map(|(at, ..)| at + MIN_SILENCE.max(rtt * 2)).filter(|&at| at > now);
-        let next = now + BUSY_SAMPLE;
-        self.is_busy().then(|| suspicious.map_or(next, |at| at.min(next)))
+        suspicious.unwrap_or(now + BUSY_SAMPLE).min(now + BUSY_SAMPLE)
     }
 
     /// There is traffic, so the counters are worth reading often.
