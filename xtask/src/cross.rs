@@ -68,8 +68,7 @@ fn build_target(paths: &Paths, tools: &Tools, target: &Target) -> Result<PathBuf
     cargo.args(["build", "--release", "--locked", "--package", "bsbf", "--target", triple, "--target-dir"]);
     cargo.arg(&cross_dir).args(["--config", "cross.toml"]);
     cargo.args(["--config", &format!("target.{triple}.linker={:?}", linker.display().to_string())]);
-    let flags = [vec![format!("-Ctarget-cpu={}", target.rust_cpu)], target.rust_flags.clone()].concat();
-    cargo.args(["--config", &format!("target.{triple}.rustflags={flags:?}")]);
+    cargo.args(["--config", &format!("target.{triple}.rustflags=[\"-Ctarget-cpu={}\"]", target.rust_cpu)]);
     process::run(&mut cargo)?;
 
     let built = cross_dir.join(triple).join("release/bsbf");

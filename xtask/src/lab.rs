@@ -13,10 +13,10 @@ pub fn build_host(paths: &Paths) -> Result<()> {
     process::run(&mut build)
 }
 
-/// Unit and property tests.
+/// Unit and property tests of every crate.
 pub fn cargo_test(paths: &Paths, filter: Option<&str>) -> (Tally, Result<()>) {
     let mut test = process::cargo(&paths.root);
-    test.args(["test", "--locked", "--no-fail-fast", "--package", "bsbf", "--package", "xtask"]).args(filter);
+    test.args(["test", "--locked", "--no-fail-fast", "--workspace"]).args(filter);
     count(&mut test)
 }
 

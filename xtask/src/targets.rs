@@ -18,9 +18,6 @@ pub struct Target {
     pub rust_target: String,
     /// rustc's name of the CPU, for `-Ctarget-cpu`.
     pub rust_cpu: String,
-    /// Further flags for rustc.
-    #[serde(default)]
-    pub rust_flags: Vec<String>,
     /// zig's target triple; zig brings the C library's start files and linker.
     pub zig_target: String,
     /// zig's name of the CPU, for what zig itself compiles.
