@@ -31,7 +31,7 @@ struct Tools {
 
 /// Builds and checks each of `targets`; one that fails does not stop the others.
 pub fn build(paths: &Paths, targets: &[Target]) -> Vec<Build> {
-    let tools = Tools::find(paths);
+    let tools = Tools::find(paths, targets);
     let build_one = |target: &Target| {
         let built = match &tools {
             Ok(tools) => build_target(paths, tools, target),
@@ -48,7 +48,11 @@ pub fn build(paths: &Paths, targets: &[Target]) -> Vec<Build> {
 }
 
 impl Tools {
-    fn find(paths: &Paths) -> Result<Tools> {
+    /// Installs what is missing, all before the first build.
+    fn find(paths: &Paths, targets: &[Target]) -> Result<Tools> {
+        for target in targets {
+            debian::need(target.emulator()?.0, "qemu-user-static")?;
+        }
         let toolchain = Toolchain::find()?;
         let zig = Zig::find(paths)?;
         lab::build_host(paths)?;
@@ -92,10 +96,7 @@ fn check(file: &Path, target: &Target, list: &str) -> Result<()> {
     if size > target.size_budget {
         return Err(format!("{} bytes over its budget of {}", size - target.size_budget, target.size_budget));
     }
-    let [emulator, arguments @ ..] = target.qemu_user.as_slice() else {
-        return Err("qemu_user names no emulator".to_string());
-    };
-    debian::need(emulator, "qemu-user-static")?;
+    let (emulator, arguments) = target.emulator()?;
     let emulated = process::output(Command::new(emulator).args(arguments).arg(file).arg("--list"))?;
     if emulated == list {
         Ok(())

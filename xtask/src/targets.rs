@@ -95,6 +95,16 @@ fn read(file: &Path) -> Result<Target> {
     Ok(target)
 }
 
+impl Target {
+    /// The emulator and its arguments.
+    pub fn emulator(&self) -> Result<(&str, &[String])> {
+        match self.qemu_user.split_first() {
+            Some((emulator, arguments)) => Ok((emulator, arguments)),
+            None => Err(format!("targets/{}.toml: qemu_user names no emulator", self.arch)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,7 +138,7 @@ mod tests {
             let what = &target.arch;
             assert!(target.rust_target.contains("-linux-musl"), "{what}: OpenWrt's C library is musl");
             assert!(target.zig_target.contains("-linux-musl"), "{what}: OpenWrt's C library is musl");
-            assert!(target.qemu_user.first().is_some_and(|q| q.starts_with("qemu-")), "{what}");
+            assert!(target.emulator().unwrap().0.starts_with("qemu-"), "{what}");
             assert!([32, 64].contains(&target.elf.bits), "{what}");
             assert_eq!(target.elf.endian == Endian::Big, target.rust_target.starts_with("mips-"), "{what}");
         }
