@@ -1,1 +1,67 @@
-fn main() {}
+//! `cargo xtask`: the one door for development. It installs what it needs and says so.
+//!
+//! A step that other programs carry out (cargo, the lab, qemu) keeps its output on the terminal;
+//! what they count is summed up in one closing line, see [`tally`].
+
+// clippy.toml's list keeps the product's layers pure. This crate is a tool for files and processes.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod ci;
+mod cross;
+mod debian;
+mod elf;
+mod lab;
+mod paths;
+mod process;
+mod tally;
+mod targets;
+mod toolchain;
+mod zig;
+
+use std::process::ExitCode;
+
+use paths::Paths;
+
+/// What a step gives: a value, or a sentence for the person at the terminal.
+type Result<T> = std::result::Result<T, String>;
+
+const HELP: &str = "Usage: cargo xtask COMMAND [ARGUMENTS]
+
+  demo [ARGUMENTS]   live view of a bonded router in a lab of network namespaces
+  test [FILTER]      unit and property tests, then the lab's tests; FILTER is a part of their names
+  build [ARCH|all]   static binaries for routers in target/dist/ARCH/bsbf, each one checked
+  ci                 formatting, lints, test, build all
+  help               this text
+
+Architectures are the files in targets/. Missing Debian packages are installed, and it is said which.
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match run(&words) {
+        Ok(code) => code,
+        Err(why) => {
+            eprintln!("xtask: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[&str]) -> Result<ExitCode> {
+    let paths = Paths::find()?;
+    match words {
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        ["demo", arguments @ ..] => lab::demo(&paths, arguments),
+        ["test"] => Ok(ci::test(&paths, None)),
+        ["test", filter] => Ok(ci::test(&paths, Some(filter))),
+        ["build"] | ["build", "all"] => ci::build(&paths, None),
+        ["build", arch] => ci::build(&paths, Some(arch)),
+        ["ci"] => Ok(ci::all(&paths)),
+        _ => Err(format!("no such command: {}\n\n{HELP}", words.join(" "))),
+    }
+}

@@ -1,0 +1,73 @@
+//! The commands that end with a closing line: `test`, `build` and all of `ci`.
+
+use std::process::{Command, ExitCode};
+
+use crate::paths::Paths;
+use crate::tally::Tally;
+use crate::targets::Target;
+use crate::{Result, cross, lab, process, targets};
+
+/// Unit and property tests, then the lab's.
+pub fn test(paths: &Paths, filter: Option<&str>) -> ExitCode {
+    let mut sum = Tally::default();
+    run_tests(paths, filter, &mut sum);
+    if sum.passed + sum.failed == 0 {
+        sum.check("test", Err(format!("no test's name has {:?} in it", filter.unwrap_or_default())));
+    }
+    close(sum)
+}
+
+/// The release binaries for `arch`, or for every router.
+pub fn build(paths: &Paths, arch: Option<&str>) -> Result<ExitCode> {
+    let mut targets = targets::all(&paths.root)?;
+    if let Some(arch) = arch {
+        let names: Vec<String> = targets.iter().map(|t| t.arch.clone()).collect();
+        targets.retain(|t| t.arch == arch);
+        if targets.is_empty() {
+            return Err(format!("no architecture {arch}; there are: {}", names.join(", ")));
+        }
+    }
+    let mut sum = Tally::default();
+    run_builds(paths, &targets, &mut sum);
+    Ok(close(sum))
+}
+
+/// What a change has to pass.
+pub fn all(paths: &Paths) -> ExitCode {
+    let mut sum = Tally::default();
+    sum.check("formatting", process::run(process::cargo(&paths.root).args(["fmt", "--all", "--check"])));
+    sum.check("lints", process::run(&mut clippy(paths)));
+    run_tests(paths, None, &mut sum);
+    match targets::all(&paths.root) {
+        Ok(targets) => run_builds(paths, &targets, &mut sum),
+        Err(why) => sum.check("targets", Err(why)),
+    }
+    close(sum)
+}
+
+fn clippy(paths: &Paths) -> Command {
+    let mut clippy = process::cargo(&paths.root);
+    clippy.args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-Dwarnings"]);
+    clippy
+}
+
+fn run_tests(paths: &Paths, filter: Option<&str>, sum: &mut Tally) {
+    let (counted, outcome) = lab::cargo_test(paths, filter);
+    sum.step("unit tests", counted, outcome);
+    let (counted, outcome) = lab::lab_test(paths, filter);
+    sum.step("lab", counted, outcome);
+}
+
+fn run_builds(paths: &Paths, targets: &[Target], sum: &mut Tally) {
+    let results = cross::build(paths, targets);
+    print!("\n{}\n", cross::table(&results));
+    for (target, result) in targets.iter().zip(results) {
+        sum.check(&target.arch, result.outcome);
+    }
+}
+
+/// Prints the closing line; the exit status says whether anything failed.
+fn close(sum: Tally) -> ExitCode {
+    println!("{sum}");
+    if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,72 @@
+//! The host's own binary, its tests, and the lab (`qemu-tests`) that runs it in network namespaces.
+
+use std::process::{Command, ExitCode};
+
+use crate::paths::Paths;
+use crate::tally::Tally;
+use crate::{Result, debian, process};
+
+/// Builds the release binary for this machine, with the toolchain that runs us.
+pub fn build_host(paths: &Paths) -> Result<()> {
+    let mut build = process::cargo(&paths.root);
+    build.args(["build", "--release", "--locked", "--package", "bsbf", "--target-dir"]).arg(&paths.target);
+    process::run(&mut build)
+}
+
+/// Unit and property tests of every crate.
+pub fn cargo_test(paths: &Paths, filter: Option<&str>) -> (Tally, Result<()>) {
+    let mut test = process::cargo(&paths.root);
+    test.args(["test", "--locked", "--no-fail-fast", "--workspace"]).args(filter);
+    count(&mut test)
+}
+
+/// The lab's tests, with the host's release binary.
+pub fn lab_test(paths: &Paths, filter: Option<&str>) -> (Tally, Result<()>) {
+    let prepared = lab(paths, "test");
+    let (counted, outcome) = match prepared {
+        Ok(mut lab) => count(lab.args(filter)),
+        Err(why) => (Tally::default(), Err(why)),
+    };
+    // A lab that has no closing line has not done its job, whatever its exit status.
+    let outcome = match outcome {
+        Ok(()) if counted == Tally::default() && filter.is_none() => Err("the lab ran no test".to_string()),
+        outcome => outcome,
+    };
+    (counted, outcome)
+}
+
+/// The lab's live view, on this terminal.
+pub fn demo(paths: &Paths, arguments: &[&str]) -> Result<ExitCode> {
+    let status =
+        lab(paths, "demo")?.args(arguments).status().map_err(|e| format!("cannot start the lab: {e}"))?;
+    // The lab has said what was wrong; a second message would only cover it.
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The lab's command line up to its own arguments, when all that it needs is there.
+fn lab(paths: &Paths, command: &str) -> Result<Command> {
+    debian::need("ip", "iproute2")?;
+    build_host(paths)?;
+    let mut lab = process::cargo(&paths.root);
+    lab.args([
+        "run",
+        "--quiet",
+        "--release",
+        "--locked",
+        "--package",
+        "qemu-tests",
+        "--bin",
+        "lab",
+        "--",
+        command,
+    ]);
+    lab.env("BSBF", paths.host_binary());
+    Ok(lab)
+}
+
+/// Runs a test program and adds up its summary lines.
+fn count(command: &mut Command) -> (Tally, Result<()>) {
+    let mut counted = Tally::default();
+    let outcome = process::watch(command, |line| counted.read(line));
+    (counted, outcome)
+}

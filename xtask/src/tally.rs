@@ -1,0 +1,126 @@
+//! The closing line: what cargo test, the lab and the checks of xtask counted, summed up.
+
+use std::fmt;
+
+use crate::Result;
+
+/// How many tests passed, failed and were skipped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub passed: u32,
+    pub failed: u32,
+    pub skipped: u32,
+}
+
+impl Tally {
+    /// Adds what `line` says if it is the summary line of a test program.
+    pub fn read(&mut self, line: &str) {
+        let Some(counts) = cargo_test_line(line).or_else(|| lab_line(line)) else { return };
+        self.add(counts);
+    }
+
+    /// Adds another sum.
+    pub fn add(&mut self, other: Tally) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+
+    /// Counts a check that is one test by itself, and says what was wrong.
+    pub fn check(&mut self, name: &str, outcome: Result<()>) {
+        match outcome {
+            Ok(()) => self.passed += 1,
+            Err(why) => {
+                eprintln!("xtask: {name}: {why}");
+                self.failed += 1;
+            }
+        }
+    }
+
+    /// Counts a step whose tests counted themselves: an error is one more failure if none of them was
+    /// seen to fail, for then the step broke off.
+    pub fn step(&mut self, name: &str, counted: Tally, outcome: Result<()>) {
+        self.add(counted);
+        if let Err(why) = outcome {
+            eprintln!("xtask: {name}: {why}");
+            self.failed += u32::from(counted.failed == 0);
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+    }
+}
+
+/// `test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.01s`
+fn cargo_test_line(line: &str) -> Option<Tally> {
+    let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
+    let mut counts = counts.split("; ");
+    Some(Tally {
+        passed: count(counts.next()?, "passed")?,
+        failed: count(counts.next()?, "failed")?,
+        skipped: count(counts.next()?, "ignored")?,
+    })
+}
+
+/// `lab: 12 passed, 0 failed, 1 skipped`
+fn lab_line(line: &str) -> Option<Tally> {
+    let mut counts = line.strip_prefix("lab: ")?.split(", ");
+    Some(Tally {
+        passed: count(counts.next()?, "passed")?,
+        failed: count(counts.next()?, "failed")?,
+        skipped: count(counts.next()?, "skipped")?,
+    })
+}
+
+/// The number of `12 passed`.
+fn count(text: &str, word: &str) -> Option<u32> {
+    text.strip_suffix(word)?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &[&str]) -> Tally {
+        let mut tally = Tally::default();
+        lines.iter().for_each(|line| tally.read(line));
+        tally
+    }
+
+    #[test]
+    fn sums_cargo_tests_and_the_labs_closing_lines() {
+        let sum = read(&[
+            "running 12 tests",
+            "test types::tests::interface_names_follow_the_kernels_rule ... ok",
+            "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.01s",
+            "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s",
+            "lab: 7 passed, 1 failed, 4 skipped",
+        ]);
+        assert_eq!(sum.to_string(), "22 passed, 3 failed, 5 skipped");
+    }
+
+    #[test]
+    fn other_lines_count_nothing() {
+        for line in ["", "lab: starting", "test result: ok", "lab: 1 passed", "1 passed, 0 failed, 0 skipped"]
+        {
+            assert_eq!(read(&[line]), Tally::default(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_step_that_broke_off_is_a_failure() {
+        let mut sum = Tally::default();
+        sum.step("lab", Tally { passed: 2, ..Tally::default() }, Err("signal 6".to_string()));
+        assert_eq!(sum.to_string(), "2 passed, 1 failed, 0 skipped");
+    }
+
+    #[test]
+    fn a_failed_test_is_not_counted_twice() {
+        let mut sum = Tally::default();
+        sum.step("lab", Tally { failed: 2, ..Tally::default() }, Err("exit status: 1".to_string()));
+        assert_eq!(sum.to_string(), "0 passed, 2 failed, 0 skipped");
+    }
+}
