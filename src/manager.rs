@@ -5,6 +5,7 @@
 //! until the mind's next deadline. A notification is a hint: what it hints at is read anew, so that lost or
 //! misunderstood ones do no harm; and now and then without any.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -19,6 +20,7 @@ use crate::applet;
 use crate::config::{self, ManagerArgs};
 use crate::error::{EXIT_DONE, EXIT_FAILED, EXIT_LOCKED, Error, Outcome};
 use crate::logging;
+use crate::sys::caps::{self, Capability};
 use crate::sys::clock;
 use crate::sys::control::{self, Client, ControlSocket};
 use crate::sys::kernel::{Changes, Kernel, SubflowEvents};
@@ -74,6 +76,11 @@ pub fn run(kind: Kind, args: ManagerArgs) -> Outcome {
     logging::start_daemon(applet::level(args.verbose));
     let settings = config::load(&args, (kind.routes, kind.endpoints))?;
     let run_dir = RunDir::open(&path).map_err(|e| Error::new("make", path.display(), e))?;
+    let missing = caps::missing(&[Capability::NetAdmin, Capability::NetRaw]);
+    if !missing.is_empty() {
+        let cause = format!("{} missing; run it as root or with these capabilities", missing.join(" and "));
+        return Err(Error::new("manage", "routes and endpoints", cause));
+    }
     let _locks = take_locks(kind, &run_dir)?;
     let mut kernel = Kernel::open().map_err(|e| Error::new("open", "a netlink socket", e))?;
     let memory = read_memory(kind, &run_dir)?;
@@ -182,6 +189,8 @@ struct Manager {
     sender: Sender<Wake>,
     receiver: Receiver<Wake>,
     resync_at: Time,
+    /// Something has changed since the kernel was read.
+    stale: Rc<Cell<bool>>,
     next_echo_id: u16,
     /// What is wrong with the machine, for the status.
     notes: Vec<String>,
@@ -218,6 +227,7 @@ impl Manager {
             sender,
             receiver,
             resync_at: now,
+            stale: Rc::new(Cell::new(false)),
             // Another manager's echoes have ids elsewhere.
             next_echo_id: std::process::id() as u16,
             notes,
@@ -305,10 +315,12 @@ impl Manager {
     ) -> Result<Vec<smol::Task<()>>, Error> {
         let mut tasks = Vec::new();
         let mut changes = Changes::open().map_err(|e| Error::new("listen to", "rtnetlink", e))?;
-        let sender = self.sender.clone();
+        let (sender, stale) = (self.sender.clone(), Rc::clone(&self.stale));
         tasks.push(executor.spawn(async move {
             loop {
                 let wake = match changes.next().await {
+                    // One reading answers for all changes before it.
+                    Ok(()) if stale.replace(true) => continue,
                     Ok(()) => Wake::KernelChanged,
                     Err(e) => Wake::Broken(Error::new("listen to", "rtnetlink", e)),
                 };
@@ -363,6 +375,7 @@ impl Manager {
 
     /// Reads the kernel and lets the mind compare.
     fn resync(&mut self, executor: &LocalExecutor<'_>) -> Result<(), Error> {
+        self.stale.set(false);
         let world = self.kernel.world().map_err(|e| Error::new("read", "the kernel's routes", e))?;
         self.resync_at = clock::now() + RESYNC;
         self.tell_mind(Event::World(world), executor);

@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 #![allow(unsafe_code)]
 
+pub mod caps;
 pub mod clock;
 pub mod control;
 pub mod files;

@@ -476,7 +476,9 @@ impl Mind {
         let mut changes = Vec::new();
         let is_there = |w: &&Wan| self.world.links.iter().any(|l| l.index == w.index && l.name == w.name);
         let there: Vec<&Wan> = self.wans.iter().filter(is_there).collect();
-        let slots: Vec<Slot> = there.iter().map(|w| Slot { number: w.slot, index: w.index }).collect();
+        let kept = |w: &&&Wan| w.liveness.obstacle() != Some(Obstacle::Released);
+        let slots: Vec<Slot> =
+            there.iter().filter(kept).map(|w| Slot { number: w.slot, index: w.index }).collect();
         let route_views: Vec<routes::WanView> = there.iter().map(|w| self.route_view(w)).collect();
         let endpoint_views: Vec<endpoints::WanView> = there.iter().map(|w| self.endpoint_view(w)).collect();
         let rules = source_rules::plan(&self.world, &slots);
@@ -520,6 +522,7 @@ impl Mind {
 
     fn route_view(&self, wan: &Wan) -> routes::WanView {
         let class = match wan.liveness.state() {
+            _ if wan.liveness.obstacle() == Some(Obstacle::Released) => Class::Released,
             State::Testing => Class::Unknown,
             State::Up | State::Suspect if self.settings.backup.contains(&wan.name) => Class::LiveBackup,
             State::Up | State::Suspect => Class::Live,

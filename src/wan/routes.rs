@@ -34,6 +34,8 @@ pub enum Class {
     Unknown,
     /// Does not work.
     Dead,
+    /// Being taken down by its owner: what is ours of it goes.
+    Released,
 }
 
 /// A WAN as the planner sees it.
@@ -56,7 +58,7 @@ pub fn plan(world: &World, wans: &[WanView], memory: &Memory) -> Vec<Change> {
             match wan.class {
                 Class::Live => plan.bring_home(wan),
                 Class::LiveBackup | Class::Dead => plan.put_behind(wan),
-                Class::Unknown => {}
+                Class::Unknown | Class::Released => {}
             }
         }
         plan.stand_in_front();
@@ -103,12 +105,13 @@ impl Plan<'_> {
         self.world.defaults(TABLE_MAIN, family, wan.index).cloned().partition(|r| !r.is_ours())
     }
 
-    /// Deletes IPv4 copies that lead nowhere any more: no address on the device, or the gateway out of reach.
+    /// Deletes IPv4 copies that lead nowhere any more: the interface taken down, no address on the device, or the
+    /// gateway out of reach.
     fn remove_stale(&mut self) {
         for wan in self.wans {
             let (_, ours) = self.main(Family::V4, wan);
             for route in ours {
-                if !self.is_reachable(&route) {
+                if wan.class == Class::Released || !self.is_reachable(&route) {
                     self.delete(route);
                 }
             }
