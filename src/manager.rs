@@ -410,6 +410,7 @@ impl Manager {
         let mut look_after = RESYNC;
         for action in self.mind.handle(event, clock::now()) {
             match action {
+                Action::Tell(decision) if decision.is_routine() => log::debug!("{decision}"),
                 Action::Tell(decision) => log::info!("{decision}"),
                 Action::Change(change) => {
                     let done = self.apply(&change);

@@ -27,11 +27,9 @@ use crate::types::Time;
 const DOUBT: Duration = Duration::from_secs(4);
 /// Between two rounds when loaded traffic fell silent: five of them and one time-out fit into 500 ms.
 const SILENT_INTERVAL: Duration = Duration::from_millis(50);
-/// What may fall silent for a moment though it lives: a handover in LTE takes up to 300 ms. A probe sent this
-/// long after the last sign of life must be lost too.
+/// What may fall silent for a moment though it lives: a handover in LTE takes up to 300 ms. The lost probes must
+/// have been sent over at least this long.
 const HANDOVER: Duration = Duration::from_millis(300);
-/// A few bytes more than counted may have arrived after the last sample that counted.
-const SILENCE_BLUR: Duration = Duration::from_millis(20);
 /// Between two rounds of a WAN that never answered yet: a modem's radio may sleep.
 const TESTING_INTERVAL: Duration = Duration::from_millis(250);
 /// Rounds under way at once when answers may be late for long: more would only deepen the queue.
@@ -42,6 +40,11 @@ const EAGER: Duration = Duration::from_secs(2);
 const SERVER_INTERVAL: Duration = Duration::from_millis(250);
 /// This many answers of the server must be missing in a row: 1.5 s, longer than any handover.
 const SERVER_LOST: u32 = 6;
+/// A target that missed this many questions in a row, while others answered, is left out of the turns: one that
+/// never answers must not raise a suspicion each time it is its turn.
+const SILENT_TARGET: u8 = 3;
+/// It is asked again every so many turns, in case it is back.
+const SILENT_TARGET_TURNS: u32 = 30;
 /// TCP takes over where ICMP has been unanswered this long while TCP was answered.
 const ICMP_GIVEN_UP: Duration = Duration::from_secs(10);
 /// Flaps within this time count for damping.
@@ -136,14 +139,18 @@ pub struct Liveness {
     v4: bool,
     rtt: Rtt,
     log: ProbeLog,
-    next_target: u8,
+    /// Questions in a row that each target missed.
+    missed: [u8; MAX_TARGETS],
+    turns: u32,
     /// When the next probe or round is due.
     due: Time,
     /// Rounds since the suspicion, test or death began.
     rounds: u32,
     doubt_since: Time,
-    /// The last sign of life before the suspicion: an answered probe's or traffic's.
-    silent_since: Time,
+    /// When the first probe of the suspicion was sent.
+    first_missing: Time,
+    /// Over how long the lost probes of this suspicion must have been sent.
+    handover: Duration,
     eager_until: Time,
     /// Answers in a row, and when the first of them came.
     streak: u32,
@@ -168,11 +175,13 @@ impl Liveness {
             v4: true,
             rtt: Rtt::default(),
             log: ProbeLog::default(),
-            next_target: 0,
+            missed: [0; MAX_TARGETS],
+            turns: 0,
             due: now,
             rounds: 0,
             doubt_since: now,
-            silent_since: now,
+            first_missing: now,
+            handover: HANDOVER,
             eager_until: now,
             streak: 0,
             streak_since: now,
@@ -239,7 +248,7 @@ impl Liveness {
     /// How long an answer may take under this load.
     fn patience(&self, load: Load) -> Duration {
         match load {
-            Load::Receiving | Load::Sending => DEEP_QUEUE,
+            Load::Receiving | Load::Pausing { .. } | Load::Sending => DEEP_QUEUE,
             Load::SendingKnown => self.rtt.patience_loaded(),
             Load::Silent { .. } => self.rtt.patience_drained(),
             Load::Quiet => self.rtt.patience_quiet(),
@@ -269,7 +278,6 @@ impl Liveness {
     pub fn observe(&mut self, obstacle: Option<Obstacle>, v4: bool, now: Time) -> bool {
         if v4 != self.v4 {
             self.v4 = v4;
-            self.next_target = 0;
             self.log.clear();
         }
         if obstacle == self.obstacle {
@@ -310,13 +318,16 @@ impl Liveness {
         // Traffic that ended looks like traffic that broke off, until a question sent since then is answered.
         let silent = match load {
             Load::Silent { since } if self.has_answered() && answered.is_none_or(|at| at <= since) => {
-                Some(since)
+                Some(self.log.first_unanswered(since).unwrap_or(now))
             }
             _ => None,
         };
-        let Some(silent_since) = silent.or(missing).filter(|_| self.state == State::Up) else { return false };
+        let Some(first) = silent.or(missing).filter(|_| self.state == State::Up) else { return false };
         self.enter(State::Suspect, now);
-        self.silent_since = silent_since;
+        self.first_missing = first;
+        // Where probes get lost now and then, the first may have been one of those, and a handover have begun after it.
+        let lossy = self.history.count_ones() > 1;
+        self.handover = if lossy { HANDOVER + HANDOVER / 2 } else { HANDOVER };
         self.due = now;
         true
     }
@@ -325,6 +336,9 @@ impl Liveness {
         self.history = self.history << 1 | 1;
         self.counted = (self.counted + 1).min(32);
         self.streak = 0;
+        if let Some(missed) = self.missed.get_mut(usize::from(sent.probe.target)) {
+            *missed = missed.saturating_add(1);
+        }
         if is_server.get(usize::from(sent.probe.target)) == Some(&true) {
             self.server.lost += 1;
             self.server.streak = 0;
@@ -342,7 +356,17 @@ impl Liveness {
         regular: Duration,
         out: &mut Vec<Probe>,
     ) -> bool {
-        if self.obstacle.is_some() || now < self.due {
+        if self.obstacle.is_some() {
+            return false;
+        }
+        if let (State::Up, Load::Pausing { since }) = (self.state, load) {
+            // Asked before the pause is long enough to be suspicious, so that a verdict need not wait.
+            let asked = self.log.last_answered() > Some(since) || self.log.first_unanswered(since).is_some();
+            if !asked {
+                self.ask(now, settings, Turn::Next, self.method(), false, out);
+            }
+        }
+        if now < self.due {
             return false;
         }
         match self.state {
@@ -359,7 +383,10 @@ impl Liveness {
             }
             State::Suspect | State::Testing => {
                 self.round(now, settings, out);
-                self.due = now + self.round_interval(now, load, settings);
+                let next = now + self.round_interval(now, load, settings);
+                // One round falls on the end of a handover, so that a verdict comes no later than it must.
+                let handover = self.first_missing + self.handover;
+                self.due = if now < handover { next.min(handover) } else { next };
                 true
             }
             State::Down => {
@@ -413,20 +440,43 @@ impl Liveness {
     ) {
         let all: heapless::Vec<(u8, bool), MAX_TARGETS> =
             settings.targets_for(self.v4).map(|(i, t)| (i, t.is_server)).collect();
-        let servers = matches!(turn, Turn::Servers) && all.iter().any(|&(_, server)| server);
-        let next = usize::from(self.next_target);
-        for (place, &(target, server)) in all.iter().enumerate() {
-            let chosen = match turn {
-                Turn::All => true,
-                _ if servers => server,
-                Turn::Next | Turn::Servers => place == next % all.len(),
-            };
-            if chosen {
-                out.push(self.log.send(target, method, now, witness));
+        match turn {
+            Turn::All => {
+                for &(target, _) in &all {
+                    out.push(self.log.send(target, method, now, witness));
+                }
             }
+            Turn::Servers if all.iter().any(|&(_, server)| server) => {
+                for &(target, _) in all.iter().filter(|&&(_, server)| server) {
+                    out.push(self.log.send(target, method, now, witness));
+                }
+            }
+            Turn::Next | Turn::Servers => self.ask_next(now, &all, method, witness, out),
         }
-        if !servers && !matches!(turn, Turn::All) {
-            self.next_target = self.next_target.wrapping_add(1) % u8::try_from(all.len().max(1)).unwrap_or(1);
+    }
+
+    /// The next target in turn, of those that are known to answer; now and then one of the others too.
+    fn ask_next(
+        &mut self,
+        now: Time,
+        all: &[(u8, bool)],
+        method: Method,
+        witness: bool,
+        out: &mut Vec<Probe>,
+    ) {
+        let silent = |target: u8| self.missed.get(usize::from(target)).is_some_and(|&n| n >= SILENT_TARGET);
+        let (mute, lively): (Vec<u8>, Vec<u8>) =
+            all.iter().map(|&(target, _)| target).partition(|&t| silent(t));
+        let turn = self.turns;
+        self.turns = self.turns.wrapping_add(1);
+        let nth = |of: &[u8], n: u32| of.get(n as usize % of.len().max(1)).copied();
+        if let Some(target) = nth(&lively, turn).or_else(|| nth(&mute, turn)) {
+            out.push(self.log.send(target, method, now, witness));
+        }
+        if !lively.is_empty() && turn % SILENT_TARGET_TURNS == 0 {
+            // Its loss is expected and says nothing, as a witness's.
+            let target = nth(&mute, turn / SILENT_TARGET_TURNS);
+            out.extend(target.map(|target| self.log.send(target, method, now, true)));
         }
     }
 
@@ -448,6 +498,9 @@ impl Liveness {
         }
         self.history <<= 1;
         self.counted = (self.counted + 1).min(32);
+        if let Some(missed) = self.missed.get_mut(usize::from(sent.probe.target)) {
+            *missed = 0;
+        }
         if is_server.get(usize::from(sent.probe.target)) == Some(&true) {
             let newest = self.server.answered.map_or(sent.at, |at| at.max(sent.at));
             let streak = self.server.streak + 1;
@@ -492,6 +545,10 @@ impl Liveness {
     /// Takes the WAN into use.
     pub fn recover(&mut self, now: Time) {
         self.enter(State::Up, now);
+        // What the server missed while nothing passed says nothing about the server.
+        (self.server.lost, self.server.first_lost) = (0, None);
+        // Nor do the losses of the outage make this a lossy link.
+        (self.history, self.counted) = (0, 0);
         self.due = next_beat(now, Duration::from_millis(200));
     }
 
@@ -507,15 +564,14 @@ impl Liveness {
             return None;
         }
         // What was asked while traffic still flowed in may stand behind it in a queue.
-        let (from, silent_since) = match load {
-            Load::Silent { since } => (since, self.silent_since.max(since + SILENCE_BLUR)),
-            _ => (Time(0), self.silent_since),
+        let from = match load {
+            Load::Silent { since } => since,
+            _ => Time(0),
         };
         let (patience, method) = (self.patience(load), self.counting());
         let since = self.doubt_since.max(from);
         let evidence = self.log.vouched_by(&witness.log, since, from, now, patience, method)?;
-        let handover = evidence.last.since(silent_since) < HANDOVER && self.state == State::Suspect;
-        (evidence.lost >= self.needed(settings) && !handover).then_some(evidence)
+        (evidence.lost >= self.needed(settings) && evidence.covers >= self.handover).then_some(evidence)
     }
 
     /// Probes that must be lost: less where few targets make the rounds small, so that the verdict is not late.

@@ -58,8 +58,8 @@ pub struct Evidence {
     pub targets: usize,
     /// From the sending of the first to now.
     pub span: Duration,
-    /// When the last of them was sent.
-    pub last: Time,
+    /// From the sending of the first to that of the last.
+    pub covers: Duration,
 }
 
 /// The probes of one WAN.
@@ -114,6 +114,11 @@ impl ProbeLog {
         self.log.iter().filter(|s| !s.lost).map(|s| s.at).min()
     }
 
+    /// When the oldest probe sent after `since` that was not answered was sent.
+    pub fn first_unanswered(&self, since: Time) -> Option<Time> {
+        self.log.iter().map(|s| s.at).filter(|&at| at > since).min()
+    }
+
     /// Forgets everything under way, and all evidence.
     pub fn clear(&mut self) {
         self.log.clear();
@@ -153,16 +158,18 @@ impl ProbeLog {
     }
 
     fn evidence_between(&self, sent: RangeInclusive<Time>, now: Time, method: Option<Method>) -> Evidence {
-        let mut evidence = Evidence { lost: 0, targets: 0, span: Duration::ZERO, last: Time(0) };
-        let (mut targets, mut first) = (0u16, None);
+        let mut evidence = Evidence { lost: 0, targets: 0, span: Duration::ZERO, covers: Duration::ZERO };
+        let (mut targets, mut first, mut last) = (0u16, None, Time(0));
         for sent in self.against(method).filter(|s| sent.contains(&s.at)) {
             evidence.lost += 1;
-            evidence.last = evidence.last.max(sent.at);
+            last = last.max(sent.at);
             targets |= 1 << (sent.probe.target & 15);
             first = Some(first.unwrap_or(sent.at));
         }
         evidence.targets = targets.count_ones() as usize;
-        evidence.span = first.map_or(Duration::ZERO, |first| now.since(first));
+        if let Some(first) = first {
+            (evidence.span, evidence.covers) = (now.since(first), last.since(first));
+        }
         evidence
     }
 

@@ -135,6 +135,13 @@ pub struct Decision {
     pub reason: Reason,
 }
 
+impl Decision {
+    /// A suspicion that began or ended: nothing was done for it.
+    pub fn is_routine(&self) -> bool {
+        matches!(self.reason, Reason::Missing { .. } | Reason::Cleared { .. })
+    }
+}
+
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.from == self.to {

@@ -18,6 +18,8 @@ const NEW_LOAD_PERCENT: u64 = 150;
 pub const DEEP_QUEUE: Duration = Duration::from_secs(3);
 /// Silence of two-way traffic is none before this, however short the RTT is.
 const MIN_SILENCE: Duration = Duration::from_millis(150);
+/// This long without a byte, busy traffic pauses: worth one question.
+const PAUSE: Duration = Duration::from_millis(60);
 /// TCP stops sending this soon after the last acknowledgement, but for a few retransmissions.
 const ACK_CLOCK: Duration = Duration::from_millis(100);
 /// How often the counters are read while there is traffic.
@@ -30,6 +32,11 @@ pub enum Load {
     Quiet,
     /// Bytes flow in.
     Receiving,
+    /// They just stopped; perhaps they only pause.
+    Pausing {
+        /// When the last bytes arrived.
+        since: Time,
+    },
     /// Bytes go out, nothing comes in, and no probe was answered at this rate with an empty queue.
     Sending,
     /// Bytes go out at a rate at which probes were answered without queueing.
@@ -92,6 +99,9 @@ impl Traffic {
         let silence = MIN_SILENCE.max(rtt * 2);
         let queue = self.queue_until.is_some_and(|until| now < until);
         match self.flowed {
+            Some((at, ..)) if now.since(at) >= PAUSE && now.since(at) < silence && self.rx >= FLOW => {
+                Load::Pausing { since: at }
+            }
             Some((at, ..)) if now.since(at) < silence && self.rx >= FLOW => Load::Receiving,
             // Nothing of ours is queueing: the sender fell silent too, as TCP does without acknowledgements,
             // or it sends at a rate that the link is known to carry.
@@ -116,8 +126,9 @@ impl Traffic {
 
     /// When the counters of a busy link are worth reading again: soon, and when silence becomes suspicious.
     pub fn next_sample(&self, now: Time, rtt: Duration) -> Time {
-        let suspicious = self.flowed.map(|(at, ..)| at + MIN_SILENCE.max(rtt * 2)).filter(|&at| at > now);
-        suspicious.unwrap_or(now + BUSY_SAMPLE).min(now + BUSY_SAMPLE)
+        let stopped = self.flowed.map(|(at, ..)| [at + PAUSE, at + MIN_SILENCE.max(rtt * 2)]);
+        let marks = stopped.into_iter().flatten().filter(|&mark| mark > now);
+        marks.chain([now + BUSY_SAMPLE]).min().unwrap_or(now)
     }
 
     /// There is traffic, so the counters are worth reading often.
