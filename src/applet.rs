@@ -81,6 +81,10 @@ fn dispatch(words: &[&str]) -> Outcome {
     if let Some(applet) = find(called) {
         return (applet.run)(rest);
     }
+    // A link that an older version had made.
+    if called.starts_with("bsbf-") {
+        return Ok(unknown(called));
+    }
     match rest {
         [] | ["--help" | "-h", ..] => {
             say(&overview());
@@ -103,13 +107,15 @@ fn dispatch(words: &[&str]) -> Outcome {
                 let _ = std::io::stderr().write_all(USAGE.as_bytes());
                 Ok(EXIT_USAGE)
             }
-            None => {
-                complain(&format!("no command '{name}'; there are:"));
-                let _ = std::io::stderr().write_all(list().as_bytes());
-                Ok(EXIT_UNKNOWN_COMMAND)
-            }
+            None => Ok(unknown(name)),
         },
     }
+}
+
+fn unknown(name: &str) -> u8 {
+    complain(&format!("no command '{name}'; there are:"));
+    let _ = std::io::stderr().write_all(list().as_bytes());
+    EXIT_UNKNOWN_COMMAND
 }
 
 fn find(name: &str) -> Option<&'static Applet> {

@@ -473,7 +473,7 @@ impl Liveness {
         if let Some(target) = nth(&lively, turn).or_else(|| nth(&mute, turn)) {
             out.push(self.log.send(target, method, now, witness));
         }
-        if !lively.is_empty() && turn % SILENT_TARGET_TURNS == 0 {
+        if !lively.is_empty() && turn.is_multiple_of(SILENT_TARGET_TURNS) {
             // Its loss is expected and says nothing, as a witness's.
             let target = nth(&mute, turn / SILENT_TARGET_TURNS);
             out.extend(target.map(|target| self.log.send(target, method, now, true)));

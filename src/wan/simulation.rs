@@ -166,11 +166,12 @@ struct Simulation {
 impl Simulation {
     fn new(links: Vec<Link>, seed: u64) -> Simulation {
         let kernel = ModelKernel::with_wans(&links.iter().map(|l| l.index).collect::<Vec<_>>());
-        let mut settings = Settings::default();
-        settings.targets = ["203.0.113.1", "203.0.113.11", "203.0.113.12"]
-            .into_iter()
-            .map(|a| Target { address: a.parse().unwrap(), port: 443, is_server: a.ends_with(".1") })
-            .collect();
+        let targets = ["203.0.113.1", "203.0.113.11", "203.0.113.12"].map(|a| Target {
+            address: a.parse().unwrap(),
+            port: 443,
+            is_server: a.ends_with(".1"),
+        });
+        let settings = Settings { targets: targets.into_iter().collect(), ..Settings::default() };
         let now = Time(1_000_000);
         Simulation {
             mind: Mind::new(settings, Memory::default(), now),

@@ -42,6 +42,7 @@ pub struct Section {
     /// The name given, or the automatic one (`cfg` and six hexadecimal digits).
     pub name: String,
     /// The file gives no name; the automatic one changes when sections before it come or go.
+    #[cfg_attr(not(test), expect(dead_code, reason = "bsbf-config will print by it"))]
     pub anonymous: bool,
     /// The type: `interface`, `zone`.
     pub kind: String,
@@ -182,6 +183,7 @@ impl Section {
     ///
     /// # Errors
     /// A list of several items, or bytes that are not UTF-8.
+    #[cfg_attr(not(test), expect(dead_code, reason = "commands with single options will read by it"))]
     pub fn get(&self, name: &str) -> Result<Option<&str>, SyntaxError> {
         let Some(option) = self.option(name) else { return Ok(None) };
         match option.value.items() {
