@@ -3,8 +3,10 @@
 
 mod bond;
 mod breaks;
+mod failover;
 mod kernel_alone;
 mod links;
+mod managed;
 mod netifd;
 mod topology;
 
@@ -12,7 +14,16 @@ use crate::runner::Case;
 
 /// Every test, in the order in which they run.
 pub fn all() -> Vec<Case> {
-    [topology::CASES, links::CASES, breaks::CASES, netifd::CASES, kernel_alone::CASES, bond::CASES].concat()
+    [
+        topology::CASES,
+        links::CASES,
+        breaks::CASES,
+        netifd::CASES,
+        kernel_alone::CASES,
+        bond::CASES,
+        failover::CASES,
+    ]
+    .concat()
 }
 
 /// A table of tests with the usual limit: the module's name and the functions.
