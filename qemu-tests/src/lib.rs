@@ -47,6 +47,7 @@ pub mod netifd;
 mod netlink;
 pub mod ns;
 pub mod ping_pong;
+pub mod random;
 mod relay;
 pub mod route_watch;
 pub mod runner;

@@ -2,12 +2,17 @@
 //! them. Add a test by writing a function and naming it in its file's table.
 
 mod bond;
+mod bad_links;
 mod breaks;
 mod failover;
+mod interplay;
 mod kernel_alone;
 mod links;
+mod load;
+mod locks;
 mod managed;
 mod netifd;
+mod restarts;
 mod topology;
 
 use crate::runner::Case;
@@ -22,6 +27,11 @@ pub fn all() -> Vec<Case> {
         kernel_alone::CASES,
         bond::CASES,
         failover::CASES,
+        load::CASES,
+        bad_links::CASES,
+        restarts::CASES,
+        interplay::CASES,
+        locks::CASES,
     ]
     .concat()
 }
