@@ -5,7 +5,11 @@ mod bond;
 mod bad_links;
 mod breaks;
 mod failover;
+mod flaps;
+mod idle;
+mod inputs;
 mod interplay;
+mod ipv6;
 mod kernel_alone;
 mod links;
 mod load;
@@ -13,6 +17,7 @@ mod locks;
 mod managed;
 mod netifd;
 mod restarts;
+mod surroundings;
 mod topology;
 
 use crate::runner::Case;
@@ -32,6 +37,11 @@ pub fn all() -> Vec<Case> {
         restarts::CASES,
         interplay::CASES,
         locks::CASES,
+        surroundings::CASES,
+        ipv6::CASES,
+        inputs::CASES,
+        flaps::CASES,
+        idle::CASES,
     ]
     .concat()
 }
