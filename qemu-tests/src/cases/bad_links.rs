@@ -15,11 +15,13 @@ use crate::runner::Case;
 use crate::topology::{Lab, SERVER};
 use crate::traffic::{Protocol, Transfer, Way};
 
-pub const CASES: &[Case] = cases!("bad_links":
+pub const LOADED: &[Case] = cases!("bad_links":
     a_modem_with_a_second_of_queue_is_kept within 60,
+    a_loaded_link_with_silences_of_300_ms_is_kept within 60,
+);
+pub const QUIET: &[Case] = cases!("bad_links":
     five_percent_loss_is_kept within 60,
     silences_of_300_ms_are_kept within 60,
-    a_loaded_link_with_silences_of_300_ms_is_kept within 60,
 );
 
 /// How long each load or ailment lasts.

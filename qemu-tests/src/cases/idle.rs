@@ -13,8 +13,10 @@ use crate::link::Wan;
 use crate::runner::Case;
 use crate::topology::{Lab, MAX_WANS};
 
-pub const CASES: &[Case] = cases!("idle":
+pub const ALONE: &[Case] = cases!("idle":
     eight_wans_cost_next_to_nothing within 60,
+);
+pub const TOGETHER: &[Case] = cases!("idle":
     a_target_that_never_answers_costs_little,
 );
 

@@ -8,7 +8,7 @@ use super::cases;
 use super::managed::{AT_ONCE, Managed, RECOVERY};
 use crate::check;
 use crate::counters::Reading;
-use crate::failure::Result;
+use crate::failure::{Result, failed};
 use crate::manager;
 use crate::route_watch::preferred_wan;
 use crate::runner::Case;
@@ -26,6 +26,8 @@ pub const CASES: &[Case] = cases!("load":
 const WARM_UP: Duration = Duration::from_secs(3);
 /// Asked for: 500 ms or three loaded RTTs (60 + 200 ms of queue), whichever is more; three times that.
 const UNDER_LOAD: Duration = Duration::from_millis(2400);
+/// Asked for: 1.5 s from the repair until the WAN carries data again.
+const CARRIES: Duration = Duration::from_millis(4500);
 /// Less than this part of the traffic means that a WAN is not used.
 const IDLE: f64 = 0.05;
 /// Where both are used: 20 and 10 Mbit/s.
@@ -45,6 +47,20 @@ fn shares(lab: &Lab, way: Way, time: Duration) -> Result<Vec<f64>> {
     Ok(rates.iter().map(|rate| rate / sum).collect())
 }
 
+/// How long after `since` WAN 1 carried a good part of its rate within 100 ms.
+fn carries_again(lab: &Lab, way: Way, since: Instant) -> Result<Duration> {
+    while since.elapsed() < CARRIES {
+        let before = Reading::now(lab)?;
+        sleep(Duration::from_millis(100));
+        let now = Reading::now(lab)?;
+        let rates = if way == Way::Download { now.rx_rates(&before) } else { now.tx_rates(&before) };
+        if rates[0] > 4e6 {
+            return Ok(since.elapsed());
+        }
+    }
+    failed(format!("WAN 1 does not carry data {CARRIES:?} after its repair; {:?}", manager::status()))
+}
+
 fn are_fair(shares: &[f64]) -> bool {
     shares.iter().zip(FAIR).all(|(share, fair)| (share - fair).abs() < MARGIN)
 }
@@ -62,10 +78,12 @@ fn blackhole(way: Way) -> Result {
     let stall = transfer.timeline.longest_stall(cut, Instant::now());
     let repaired = Instant::now();
     managed.lab.blackhole(1, false);
+    let again = carries_again(&managed.lab, way, repaired)?;
     managed.returns(&[1], repaired, RECOVERY)?;
     sleep(WARM_UP);
     let after = shares(&managed.lab, way, Duration::from_secs(2))?;
-    println!("stall {stall:?}, shares {before:.2?}, {during:.2?}, {after:.2?}");
+    println!("stall {stall:?}, carries again after {again:?}");
+    println!("shares {before:.2?}, {during:.2?}, {after:.2?}");
     let ended = transfer.finish()?;
     check!(ended.is_mptcp, "the connection fell back to TCP");
     check!(are_fair(&before), "shares before the break were {before:.3?}");

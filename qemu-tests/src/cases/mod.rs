@@ -10,6 +10,7 @@ mod idle;
 mod inputs;
 mod interplay;
 mod ipv6;
+mod judgement;
 mod kernel_alone;
 mod links;
 mod load;
@@ -22,18 +23,24 @@ mod topology;
 
 use crate::runner::Case;
 
-/// Every test, in the order in which they run.
+/// Every test: those that measure under load, in the order in which they run, and then those that may run
+/// together with others.
 pub fn all() -> Vec<Case> {
-    [
+    let alone = [
         topology::CASES,
         links::CASES,
         breaks::CASES,
         netifd::CASES,
         kernel_alone::CASES,
         bond::CASES,
-        failover::CASES,
         load::CASES,
-        bad_links::CASES,
+        bad_links::LOADED,
+        idle::ALONE,
+    ];
+    let together = [
+        failover::CASES,
+        bad_links::QUIET,
+        judgement::CASES,
         restarts::CASES,
         interplay::CASES,
         locks::CASES,
@@ -41,9 +48,9 @@ pub fn all() -> Vec<Case> {
         ipv6::CASES,
         inputs::CASES,
         flaps::CASES,
-        idle::CASES,
-    ]
-    .concat()
+        idle::TOGETHER,
+    ];
+    alone.concat().into_iter().chain(together.concat().into_iter().map(Case::together)).collect()
 }
 
 /// A table of tests with the usual limit: the module's name and the functions.
