@@ -1,5 +1,6 @@
 //! Hundreds of random breaks and repairs of four WANs, with kills of the manager in between: whenever some WAN
-//! works there is a default route through one that does.
+//! works there is a default route through one that does. More than that: a WAN whose link and address are
+//! there, working or not, is never without a default route of its own.
 //!
 //! `BSBF_LAB_LONG=1` makes it a thousand flaps, `BSBF_LAB_SEED` repeats a run's breaks (not its timing).
 
@@ -26,7 +27,7 @@ const FLAPS: u32 = 200;
 const LONG: u32 = 1000;
 /// The longest pause between two flaps, in ms; one in ten is ten times as long.
 const PAUSE_MS: u64 = 200;
-/// A WAN counts as alive this long after its repair: the watch sees what a repair does a little later than it.
+/// A WAN counts as configured this long after its repair: the watch sees what a repair does a little later than it.
 const GRACE: Duration = Duration::from_millis(200);
 
 /// How a WAN is broken.
@@ -38,14 +39,21 @@ enum Break {
     Ifdown,
 }
 
+impl Break {
+    /// The kernel or netifd takes the default route away.
+    fn takes_the_route(self) -> bool {
+        matches!(self, Break::Link | Break::Ifdown)
+    }
+}
+
 const BREAKS: [Break; 4] = [Break::Blackhole, Break::Carrier, Break::Link, Break::Ifdown];
 
-/// What is broken, and since when each WAN works or does not.
+/// What is broken, and since when each WAN has what a default route needs.
 struct Flaps {
     managed: Managed,
     random: Random,
     broken: [Option<Break>; WANS],
-    /// WAN (from 0) and whether it works from then on.
+    /// WAN (from 0) and whether it is configured from then on.
     changes: Vec<(Instant, usize, bool)>,
     kills: u32,
 }
@@ -56,7 +64,7 @@ impl Flaps {
         match self.broken[at] {
             None => {
                 let way = BREAKS[self.random.below(BREAKS.len() as u64) as usize];
-                self.changes.push((Instant::now(), at, false));
+                self.changes.push((Instant::now(), at, !way.takes_the_route()));
                 self.broken[at] = Some(way);
                 self.set(at + 1, way, true)
             }
@@ -107,30 +115,23 @@ impl Flaps {
         Ok(())
     }
 
-    /// Which WANs worked during all of this time.
-    fn alive(&self, from: Instant, to: Instant) -> [bool; WANS] {
-        let mut alive = [true; WANS];
-        for (at, wan, works) in self.changes.iter().take_while(|(at, ..)| *at <= to) {
-            if *at <= from {
-                alive[*wan] = *works;
-            } else {
-                alive[*wan] = false;
-            }
+    /// Which WANs had link and address during all of this time.
+    fn configured(&self, from: Instant, to: Instant) -> [bool; WANS] {
+        let mut configured = [true; WANS];
+        for (at, wan, is_configured) in self.changes.iter().take_while(|(at, ..)| *at <= to) {
+            configured[*wan] = *is_configured && (*at <= from || configured[*wan]);
         }
-        alive
+        configured
     }
 
-    /// No recorded moment has a working WAN and no default route through a working one; nor a working WAN
-    /// without a default route at all.
     fn judge(&self, since: Instant) -> Result {
         let states = self.managed.routes.routes.since(since);
         for (at, routes) in &states {
-            let alive = self.alive(*at - GRACE, *at);
-            let missing: Vec<usize> =
-                (0..WANS).filter(|wan| alive[*wan] && !has_default(routes, wan + 1)).map(|wan| wan + 1).collect();
+            let configured = self.configured(*at - GRACE, *at);
+            let missing: Vec<usize> = (1..=WANS).filter(|i| configured[i - 1] && !has_default(routes, *i)).collect();
             check!(
                 missing.is_empty(),
-                "{}: {:?} after the start WANs {missing:?} of {alive:?} had no default route: {routes:#?}",
+                "{}: {:?} after the start WANs {missing:?} had no default route: {routes:#?}",
                 self.random,
                 at.duration_since(since)
             );
