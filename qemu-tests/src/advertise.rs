@@ -21,7 +21,8 @@ const HOP_LIMIT: i32 = 255;
 
 /// Lets the router take advertisements on all WANs, though it forwards.
 pub fn accept(lab: &Lab) -> Result {
-    (1..=lab.wans()).try_for_each(|wan| lab.client.sysctl(&format!("net/ipv6/conf/{}/accept_ra", device(wan)), 2))
+    (1..=lab.wans())
+        .try_for_each(|wan| lab.client.sysctl(&format!("net/ipv6/conf/{}/accept_ra", device(wan)), 2))
 }
 
 /// The WAN's ISP advertises itself as a default router for this many seconds; 0 takes it back.

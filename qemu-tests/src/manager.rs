@@ -187,7 +187,8 @@ pub fn run(lab: &Lab, arguments: &[&str]) -> Result<Ran> {
 pub fn run_as(lab: &Lab, before: &[&str], arguments: &[&str]) -> Result<Ran> {
     let binary = binary()?;
     let binary = binary.to_string_lossy();
-    let words: Vec<&str> = before.iter().copied().chain([&*binary]).chain(arguments.iter().copied()).collect();
+    let words: Vec<&str> =
+        before.iter().copied().chain([&*binary]).chain(arguments.iter().copied()).collect();
     let mut command = lab.client.command(words[0]);
     let done = command.args(&words[1..]).stdin(Stdio::null()).output();
     let done = done.doing(format_args!("run {words:?}"))?;

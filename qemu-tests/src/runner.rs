@@ -93,7 +93,9 @@ pub fn test(arguments: &[String]) -> Result<ExitCode> {
             Ok(())
         };
         let workers: Vec<_> = (0..JOBS).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|_| failed("a worker panicked")))
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().unwrap_or_else(|_| failed("a worker panicked")))
     })?;
     let Tally { passed, failures, skips } = tally.into_inner().unwrap_or_else(|e| e.into_inner());
     println!("lab: {passed} passed, {failures} failed, {skips} skipped");

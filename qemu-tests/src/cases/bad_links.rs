@@ -16,6 +16,7 @@ use crate::topology::{Lab, SERVER};
 use crate::traffic::{Protocol, Transfer, Way};
 
 pub const LOADED: &[Case] = cases!("bad_links":
+    a_link_full_of_downloads_is_kept within 60,
     a_modem_with_a_second_of_queue_is_kept within 60,
     a_loaded_link_with_silences_of_300_ms_is_kept within 60,
 );
@@ -27,6 +28,21 @@ pub const QUIET: &[Case] = cases!("bad_links":
 /// How long each load or ailment lasts.
 const SPELL: Duration = Duration::from_secs(10);
 const MBIT: u64 = 5;
+
+fn a_link_full_of_downloads_is_kept() -> Result {
+    let managed = Managed::start(Lab::two_wans()?, &[])?;
+    let start = Instant::now();
+    // The download fills both queues: the RTT rises by 200 ms and packets are dropped all the time.
+    let transfer = Transfer::start(&managed.lab)?;
+    let before = Reading::now(&managed.lab)?;
+    sleep(SPELL);
+    let shares = Reading::now(&managed.lab)?.rx_shares(&before);
+    println!("shares {shares:.2?}");
+    managed.stays(start)?;
+    check!(shares.iter().all(|share| *share > 0.15), "not both WANs carried the transfer: {shares:.3?}");
+    transfer.finish()?;
+    managed.end(start)
+}
 
 fn a_modem_with_a_second_of_queue_is_kept() -> Result {
     let modem = Wan::mbit(20).up_mbit(MBIT).delay_ms(25).queue_ms(1000);

@@ -32,7 +32,11 @@ fn an_idle_blackhole_is_left_and_everything_is_put_back() -> Result {
     let managed = Managed::start(Lab::two_wans()?, &[])?;
     let start = Instant::now();
     for wan in [1, 2] {
-        check!(has_source_rule(&managed.lab, wan)?, "WAN {wan} has no rule of ours: {}", managed.lab.client.run("ip -N rule")?);
+        check!(
+            has_source_rule(&managed.lab, wan)?,
+            "WAN {wan} has no rule of ours: {}",
+            managed.lab.client.run("ip -N rule")?
+        );
     }
     let cut = Instant::now();
     managed.lab.blackhole(1, true);

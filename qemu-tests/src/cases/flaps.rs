@@ -128,7 +128,8 @@ impl Flaps {
         let states = self.managed.routes.routes.since(since);
         for (at, routes) in &states {
             let configured = self.configured(*at - GRACE, *at);
-            let missing: Vec<usize> = (1..=WANS).filter(|i| configured[i - 1] && !has_default(routes, *i)).collect();
+            let missing: Vec<usize> =
+                (1..=WANS).filter(|i| configured[i - 1] && !has_default(routes, *i)).collect();
             check!(
                 missing.is_empty(),
                 "{}: {:?} after the start WANs {missing:?} had no default route: {routes:#?}",
@@ -148,7 +149,8 @@ fn has_default(routes: &DefaultRoutes, wan: usize) -> bool {
 
 fn no_moment_without_a_usable_default() -> Result {
     let flaps = if env::var_os("BSBF_LAB_LONG").is_some() { LONG } else { FLAPS };
-    let lab = (1..=WANS).fold(Lab::builder(), |lab, i| lab.wan(Wan::mbit(50).delay_ms(5 * i as u64))).build()?;
+    let lab =
+        (1..=WANS).fold(Lab::builder(), |lab, i| lab.wan(Wan::mbit(50).delay_ms(5 * i as u64))).build()?;
     let random = Random::seeded();
     println!("{random}");
     let managed = Managed::start(lab, &[])?;
@@ -173,6 +175,10 @@ fn no_moment_without_a_usable_default() -> Result {
     let begun = Instant::now();
     run.managed.begin(&[])?;
     run.managed.returns(&[1, 2, 3, 4], begun, RECOVERY)?;
-    check!(run.managed.endpoints.endpoints.now().len() == WANS, "{:?}", run.managed.endpoints.endpoints.now());
+    check!(
+        run.managed.endpoints.endpoints.now().len() == WANS,
+        "{:?}",
+        run.managed.endpoints.endpoints.now()
+    );
     run.managed.end(begun)
 }

@@ -71,7 +71,10 @@ fn eight_wans_cost_next_to_nothing() -> Result {
     }
     let used = (cpu(pid)? - cpu_before) * 60.0 / start.elapsed().as_secs_f64();
     let (rss, peak) = (status_field(pid, "VmRSS")?, status_field(pid, "VmHWM")?);
-    println!("{used:.3} s of CPU a minute, {rss} KiB now, {peak} KiB at most, {} threads", status_field(pid, "Threads")?);
+    println!(
+        "{used:.3} s of CPU a minute, {rss} KiB now, {peak} KiB at most, {} threads",
+        status_field(pid, "Threads")?
+    );
     check!(used < CPU_A_MINUTE, "{used:.3} s of CPU a minute");
     check!(rss < RSS_KIB, "{rss} KiB of memory");
     check!(had_children.is_empty(), "it had children: {had_children}");

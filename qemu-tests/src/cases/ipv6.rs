@@ -90,7 +90,8 @@ fn copies_stand_in_front_of_a_dead_wans_advertised_default() -> Result {
         check!(gone.is_some(), "a copy is left: {:?}", managed.routes.routes.now());
         check!(v6(&managed.routes.routes.now(), RA) == advertised, "{:?}", managed.routes.routes.now());
     }
-    let touched = managed.routes.routes.since(repaired_start(&managed)).into_iter().find(|(_, now)| !both(now));
+    let touched =
+        managed.routes.routes.since(repaired_start(&managed)).into_iter().find(|(_, now)| !both(now));
     check!(touched.is_none(), "an advertised default was touched: {touched:?}");
     managed.end(Instant::now())
 }

@@ -121,7 +121,10 @@ fn swapping_two_live_wans_stalls_nothing() -> Result {
     println!("stall {stall:?}, {goodput:.0} bit/s, shares {before:.2?}, {between:.2?}, {after:.2?}");
     transfer.finish()?;
     for shares in [&before, &between, &after] {
-        check!(are_fair(shares), "shares before, between and after were {before:.2?} {between:.2?} {after:.2?}");
+        check!(
+            are_fair(shares),
+            "shares before, between and after were {before:.2?} {between:.2?} {after:.2?}"
+        );
     }
     check!(stall < Duration::from_millis(300), "the transfer stalled for {stall:?}");
     check!(goodput > 22e6, "goodput fell to {goodput:.0} bit/s");

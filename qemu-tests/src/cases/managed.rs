@@ -100,7 +100,9 @@ impl Managed {
         let route = self.routes.routes.wait(since, within, left);
         for wan in wans {
             let endpoint = self.endpoints.removed(&self.lab.netifd.address(*wan), since, within);
-            println!("WAN {wan} of {wans:?}: route moved after {route:?}, endpoint removed after {endpoint:?}");
+            println!(
+                "WAN {wan} of {wans:?}: route moved after {route:?}, endpoint removed after {endpoint:?}"
+            );
             check!(
                 route.is_some() && endpoint.is_some(),
                 "WAN {wan} was not left within {within:?} (route {route:?}, endpoint {endpoint:?}): {:?}; {:?}",
@@ -133,7 +135,8 @@ impl Managed {
 
     /// Nothing has moved since then: WAN 1 is preferred all the time and every endpoint stays.
     pub fn stays(&self, since: Instant) -> Result {
-        let moved = self.routes.routes.since(since).into_iter().find(|(_, now)| preferred_wan(now) != Some(1));
+        let moved =
+            self.routes.routes.since(since).into_iter().find(|(_, now)| preferred_wan(now) != Some(1));
         if let Some((at, routes)) = moved {
             let after = at.saturating_duration_since(since);
             return failed(format!("after {after:?} WAN 1 was left: {routes:?}; {:?}", manager::status()));
@@ -189,7 +192,10 @@ pub fn print_log() {
 /// The IPv4 default routes in the words of `ip`, best first, without what the kernel adds by itself.
 pub fn defaults(lab: &Lab) -> Result<Vec<String>> {
     let text = lab.client.run("ip -4 -N route show default")?;
-    Ok(text.lines().map(|line| line.trim_end_matches([' ']).trim_end_matches(" linkdown").to_string()).collect())
+    Ok(text
+        .lines()
+        .map(|line| line.trim_end_matches([' ']).trim_end_matches(" linkdown").to_string())
+        .collect())
 }
 
 /// How long it took until the condition held.
@@ -210,9 +216,9 @@ pub fn until(within: Duration, holds: impl Fn() -> Result<bool>) -> Result<Optio
 pub fn has_source_rule(lab: &Lab, wan: usize) -> Result<bool> {
     let (address, gateway, table) = (lab.netifd.address(wan), lab.netifd.gateway(wan), 5200 + wan);
     let rules = lab.client.run("ip -4 -N rule show")?;
-    let rule = rules.lines().any(|line| {
-        line.contains(&format!("from {address} lookup {table}")) && line.contains("proto 152")
-    });
+    let rule = rules
+        .lines()
+        .any(|line| line.contains(&format!("from {address} lookup {table}")) && line.contains("proto 152"));
     // `ip` fails on a table that never existed.
     let route = lab.client.run(&format!("ip -4 route show table {table}")).unwrap_or_default();
     Ok(rule && route.contains(&format!("default via {gateway} dev {}", device(wan))))

@@ -1,7 +1,6 @@
 //! The tests of `lab test`. Each is a claim; the lab's own claims come first, because all others rest on
 //! them. Add a test by writing a function and naming it in its file's table.
 
-mod bond;
 mod bad_links;
 mod breaks;
 mod failover;
@@ -32,7 +31,6 @@ pub fn all() -> Vec<Case> {
         breaks::CASES,
         netifd::CASES,
         kernel_alone::CASES,
-        bond::CASES,
         load::CASES,
         bad_links::LOADED,
         idle::ALONE,

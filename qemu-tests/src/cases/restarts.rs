@@ -84,9 +84,12 @@ fn twenty_kills_amid_moves_lose_no_route() -> Result {
         moves += u32::from(down == (preferred_wan(&managed.routes.routes.now()) == Some(2)));
     }
     println!("{moves} of 20 kills came after the move");
-    let lost = managed.routes.routes.since(start).into_iter().find(|(_, now)| {
-        [1, 2].iter().any(|wan| now.iter().all(|route| route.ifindex != ifindex(*wan)))
-    });
+    let lost = managed
+        .routes
+        .routes
+        .since(start)
+        .into_iter()
+        .find(|(_, now)| [1, 2].iter().any(|wan| now.iter().all(|route| route.ifindex != ifindex(*wan))));
     check!(lost.is_none(), "{random}: a WAN had no default route: {lost:?}");
     managed.lab.far_carrier(1, true)?;
     let begun = Instant::now();

@@ -43,7 +43,8 @@ fn endpoints_of_others_are_left_alone() -> Result {
         managed.says(wan, |wan| wan.state == "up", RECOVERY)?;
         managed.returns(&[wan], repaired, RECOVERY)?;
     }
-    let changed = managed.endpoints.endpoints.since(start).into_iter().find(|(_, l)| others(l.clone()) != foreign);
+    let changed =
+        managed.endpoints.endpoints.since(start).into_iter().find(|(_, l)| others(l.clone()) != foreign);
     check!(changed.is_none(), "foreign endpoints {foreign:?} became {changed:?}");
     managed.end(start)
 }
