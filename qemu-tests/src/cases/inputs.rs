@@ -23,8 +23,11 @@ pub const CASES: &[Case] = cases!("inputs":
     the_helper_makes_the_asked_state_hold,
     without_cap_net_admin_it_refuses_to_start,
     without_cap_net_raw_it_says_so,
-    netspeed_shows_the_rate_of_a_transfer,
     wrong_arguments_are_usage_errors,
+);
+
+pub const LOADED: &[Case] = cases!("inputs":
+    netspeed_shows_the_rate_of_a_transfer,
 );
 
 const FILE: &str = "/run/bsbf.conf";

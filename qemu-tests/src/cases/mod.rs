@@ -33,6 +33,7 @@ pub fn all() -> Vec<Case> {
         kernel_alone::CASES,
         load::CASES,
         bad_links::LOADED,
+        inputs::LOADED,
         idle::ALONE,
     ];
     let together = [
