@@ -107,6 +107,8 @@ fn swapping_two_live_wans_stalls_nothing() -> Result {
     sleep(WARM_UP);
     let before = shares(&managed.lab, Way::Download, Duration::from_secs(2))?;
     let swapped = Instant::now();
+    // Head-of-line blocking between the two WANs: what there is without any swap.
+    let usual = transfer.timeline.longest_stall(swapped - Duration::from_secs(2), swapped);
     managed.lab.netifd.set_metric(1, 5)?;
     let moved = managed.routes.moved_to(2, swapped, AT_ONCE);
     check!(moved.is_some(), "the swap did nothing: {:?}", managed.routes.routes.now());
@@ -118,7 +120,9 @@ fn swapping_two_live_wans_stalls_nothing() -> Result {
     let after = shares(&managed.lab, Way::Download, Duration::from_secs(2))?;
     let stall = transfer.timeline.longest_stall(swapped, Instant::now());
     let goodput = transfer.timeline.goodput(swapped, Instant::now());
-    println!("stall {stall:?}, {goodput:.0} bit/s, shares {before:.2?}, {between:.2?}, {after:.2?}");
+    println!(
+        "stall {stall:?}, usually {usual:?}, {goodput:.0} bit/s, shares {before:.2?}, {between:.2?}, {after:.2?}"
+    );
     transfer.finish()?;
     for shares in [&before, &between, &after] {
         check!(
@@ -126,7 +130,8 @@ fn swapping_two_live_wans_stalls_nothing() -> Result {
             "shares before, between and after were {before:.2?} {between:.2?} {after:.2?}"
         );
     }
-    check!(stall < Duration::from_millis(300), "the transfer stalled for {stall:?}");
+    // Without source rules it stalls for 0.8 s and goodput falls to 9 Mbit/s.
+    check!(stall < Duration::from_millis(600), "the transfer stalled for {stall:?}, before for {usual:?}");
     check!(goodput > 22e6, "goodput fell to {goodput:.0} bit/s");
     for wan in [1, 2] {
         let address = managed.lab.netifd.address(wan);
