@@ -17,3 +17,14 @@ pub fn set_up(lab: &Lab) -> Result {
     }
     Ok(())
 }
+
+/// Takes all of it away again.
+pub fn take_down(lab: &Lab) -> Result {
+    lab.client.run("ip mptcp endpoint flush")?;
+    for wan in 1..=lab.wans() {
+        let (address, table) = (lab.netifd.address(wan), TABLE_BASE + wan);
+        lab.client.run(&format!("ip rule del from {address} lookup {table} priority {table}"))?;
+        lab.client.run(&format!("ip route flush table {table}"))?;
+    }
+    Ok(())
+}

@@ -39,12 +39,18 @@ impl Reading {
 
     /// Bit/s received per WAN since an earlier reading.
     pub fn rx_rates(&self, earlier: &Reading) -> Vec<f64> {
+        self.rates(earlier, |reading| &reading.rx)
+    }
+
+    /// Bit/s sent per WAN since an earlier reading.
+    pub fn tx_rates(&self, earlier: &Reading) -> Vec<f64> {
+        self.rates(earlier, |reading| &reading.tx)
+    }
+
+    fn rates(&self, earlier: &Reading, of: impl Fn(&Reading) -> &Vec<u64>) -> Vec<f64> {
         let seconds = self.at.duration_since(earlier.at).as_secs_f64().max(1e-6);
-        self.rx
-            .iter()
-            .zip(&earlier.rx)
-            .map(|(now, then)| now.saturating_sub(*then) as f64 * 8.0 / seconds)
-            .collect()
+        let bytes = of(self).iter().zip(of(earlier));
+        bytes.map(|(now, then)| now.saturating_sub(*then) as f64 * 8.0 / seconds).collect()
     }
 
     /// Each WAN's part of the bytes received since an earlier reading, 0.0 to 1.0.

@@ -33,6 +33,7 @@
 //!
 //! What a test prints is shown only if it fails; `lab case NAME` runs one test and shows everything.
 
+pub mod advertise;
 pub mod by_hand;
 pub mod cases;
 pub mod counters;
@@ -47,6 +48,7 @@ pub mod netifd;
 mod netlink;
 pub mod ns;
 pub mod ping_pong;
+pub mod random;
 mod relay;
 pub mod route_watch;
 pub mod runner;

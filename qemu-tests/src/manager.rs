@@ -25,7 +25,7 @@ const SOCKET: &str = "/var/run/bsbf/bond.sock";
 /// Of a question over the socket: longer means that the manager hangs.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How often the manager is asked while waiting for it.
-const INTERVAL: Duration = Duration::from_millis(20);
+const INTERVAL: Duration = Duration::from_millis(5);
 
 /// What the manager answers to "status".
 #[derive(Deserialize, Debug, Clone)]
@@ -49,6 +49,19 @@ pub struct WanStatus {
     pub rtt_ms: Option<f64>,
     /// The metric of its default route, if it has one.
     pub metric: Option<u32>,
+    /// Its routing table.
+    pub table: u32,
+    /// Its endpoints.
+    pub endpoints: Vec<EndpointStatus>,
+}
+
+/// An endpoint as the manager tells of it.
+#[derive(Deserialize, Debug, Clone)]
+pub struct EndpointStatus {
+    /// Its address.
+    pub address: String,
+    /// Whether it is a backup.
+    pub backup: bool,
 }
 
 /// One line of the manager's record.
@@ -82,16 +95,24 @@ pub fn binary() -> Result<PathBuf> {
 impl Manager {
     /// Starts it with the lab's server and probe targets, and `more` arguments; its log goes to `log`.
     pub fn start(lab: &Lab, more: &[&str], log: &Path) -> Result<Manager> {
+        let mut arguments = vec!["--server", SERVER, "--target", SERVER];
+        arguments.extend(INTERNET_HOSTS.iter().flat_map(|host| ["--target", host]));
+        arguments.extend(more);
+        Manager::start_command(lab, "bond", &arguments, log)
+    }
+
+    /// Starts a command of the binary ("bond", "route", "mptcp") with exactly these arguments. Logs of one
+    /// test follow each other in the same file.
+    pub fn start_command(lab: &Lab, name: &str, arguments: &[&str], log: &Path) -> Result<Manager> {
         let binary = binary()?;
-        let help = Command::new(&binary).args(["bond", "--help"]).output();
+        let help = Command::new(&binary).args([name, "--help"]).output();
         if !help.doing(format_args!("run {}", binary.display()))?.status.success() {
-            return skipped(format!("{} has no command 'bond'", binary.display()));
+            return skipped(format!("{} has no command '{name}'", binary.display()));
         }
-        let log = File::create(log).doing(format_args!("create {}", log.display()))?;
+        let log = File::options().create(true).append(true).open(log);
+        let log = log.doing("open the manager's log")?;
         let mut command = lab.client.command(&binary.to_string_lossy());
-        command.args(["bond", "--server", SERVER, "--target", SERVER]);
-        command.args(INTERNET_HOSTS.iter().flat_map(|host| ["--target", host]));
-        command.args(more).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        command.arg(name).args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         Ok(Manager { process: lab.client.spawn(&mut command)? })
     }
 
@@ -116,10 +137,25 @@ impl Manager {
         self.process.is_alive()
     }
 
+    /// Its process id.
+    pub fn pid(&mut self) -> u32 {
+        self.process.child().id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&mut self, signal: Signal) -> Result {
+        Ok(kill(Pid::from_raw(self.pid() as i32), signal)?)
+    }
+
+    /// Ends it at once (SIGKILL), as a crash would.
+    pub fn crash(self) {
+        drop(self.process);
+    }
+
     /// Asks it to end (SIGTERM) and waits.
     pub fn end(mut self, within: Duration) -> Result<ExitStatus> {
+        self.signal(Signal::SIGTERM)?;
         let child = self.process.child();
-        kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM)?;
         let start = Instant::now();
         while start.elapsed() < within {
             if let Some(status) = child.try_wait()? {
@@ -129,6 +165,38 @@ impl Manager {
         }
         failed(format!("the manager did not end within {within:?} of SIGTERM"))
     }
+}
+
+/// How a command of the binary under test ended.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its exit code; None if a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained about.
+    pub stderr: String,
+}
+
+/// Runs the binary under test on the lab's router to its end.
+pub fn run(lab: &Lab, arguments: &[&str]) -> Result<Ran> {
+    run_as(lab, &[], arguments)
+}
+
+/// The same with another command in front, such as `setpriv`.
+pub fn run_as(lab: &Lab, before: &[&str], arguments: &[&str]) -> Result<Ran> {
+    let binary = binary()?;
+    let binary = binary.to_string_lossy();
+    let words: Vec<&str> =
+        before.iter().copied().chain([&*binary]).chain(arguments.iter().copied()).collect();
+    let mut command = lab.client.command(words[0]);
+    let done = command.args(&words[1..]).stdin(Stdio::null()).output();
+    let done = done.doing(format_args!("run {words:?}"))?;
+    Ok(Ran {
+        code: done.status.code(),
+        stdout: String::from_utf8_lossy(&done.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&done.stderr).into_owned(),
+    })
 }
 
 /// What the manager says now; None if it does not answer or its answer cannot be read.

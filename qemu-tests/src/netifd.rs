@@ -16,16 +16,21 @@ pub struct Netifd {
     wans: Mutex<Vec<Lease>>,
 }
 
-/// What DHCP gave a WAN. The metric is the WAN's number.
+/// What DHCP gave a WAN, and the owner's metric: the WAN's number at first.
 #[derive(Clone)]
 struct Lease {
     address: String,
     gateway: String,
+    metric: u32,
 }
 
 impl Netifd {
     pub(crate) fn new(client: Ns, wans: usize, ipv6: bool) -> Netifd {
-        let lease = |i| Lease { address: format!("198.18.{i}.2"), gateway: format!("198.18.{i}.1") };
+        let lease = |i| Lease {
+            address: format!("198.18.{i}.2"),
+            gateway: format!("198.18.{i}.1"),
+            metric: i as u32,
+        };
         Netifd { client, ipv6, wans: Mutex::new((1..=wans).map(lease).collect()) }
     }
 
@@ -60,10 +65,20 @@ impl Netifd {
 
     /// A DHCP renewal: adds the default route again by the WAN's own metric.
     pub fn renew(&self, wan: usize) -> Result {
-        let Lease { address, gateway } = self.lease(wan);
-        self.ip(&format!(
-            "route replace default via {gateway} dev wan{wan} proto static src {address} metric {wan}"
-        ))
+        self.ip(&format!("route replace {}", self.route(wan)))
+    }
+
+    /// The owner gives the WAN another metric: the default route goes and comes in one go, as netifd does it.
+    pub fn set_metric(&self, wan: usize, metric: u32) -> Result {
+        let old = self.route(wan);
+        self.set(wan, |lease| lease.metric = metric);
+        self.client.ip_batch(&format!("route del {old}\nroute replace {}\n", self.route(wan)))
+    }
+
+    /// The WAN's IPv4 default route as netifd wants it, in the words of `ip route`.
+    pub fn route(&self, wan: usize) -> String {
+        let Lease { address, gateway, metric } = self.lease(wan);
+        format!("default via {gateway} dev wan{wan} proto static src {address} metric {metric}")
     }
 
     /// Deletes the default route by the WAN's own metric, then the address.
@@ -99,7 +114,8 @@ impl Netifd {
 
     /// ESRCH, because the route was moved or is gone with its device, is nothing to netifd.
     fn delete_route(&self, wan: usize, gateway: &str) -> Result {
-        let _ = self.ip(&format!("route del default via {gateway} dev wan{wan} metric {wan}"));
+        let metric = self.lease(wan).metric;
+        let _ = self.ip(&format!("route del default via {gateway} dev wan{wan} metric {metric}"));
         Ok(())
     }
 

@@ -33,6 +33,8 @@ const RTA_GATEWAY: u16 = 5;
 const RTA_PRIORITY: u16 = 6;
 const RTA_PREFSRC: u16 = 7;
 const RTA_TABLE: u16 = 15;
+/// How often an interrupted dump is begun.
+const DUMPS: u32 = 10;
 /// How often the thread looks whether it should end.
 const NAP_MS: u16 = 50;
 
@@ -110,7 +112,7 @@ fn run(mut events: Socket, mut dumps: Socket, history: &History<DefaultRoutes>, 
         let at = Instant::now();
         // An overflow (ENOBUFS) is followed by a dump, like a link message.
         let Ok(messages) = events.receive() else {
-            routes = dump(&mut dumps).unwrap_or_default();
+            routes = dump_again(&mut dumps, routes);
             history.push(at, routes.clone());
             continue;
         };
@@ -120,7 +122,7 @@ fn run(mut events: Socket, mut dumps: Socket, history: &History<DefaultRoutes>, 
                     let Some(route) = parse(&message) else { continue };
                     apply(&mut routes, &message, route);
                 }
-                _ => routes = dump(&mut dumps).unwrap_or_default(),
+                _ => routes = dump_again(&mut dumps, routes),
             }
             history.push(at, routes.clone());
         }
@@ -137,6 +139,11 @@ fn apply(routes: &mut DefaultRoutes, message: &Message, route: DefaultRoute) {
         routes.push(route);
         routes.sort_by_key(|route| route.metric);
     }
+}
+
+/// A dump that a change interrupts is begun again; one that fails for good leaves what was known.
+fn dump_again(socket: &mut Socket, known: DefaultRoutes) -> DefaultRoutes {
+    (0..DUMPS).find_map(|_| dump(socket).ok()).unwrap_or(known)
 }
 
 fn dump(socket: &mut Socket) -> std::io::Result<DefaultRoutes> {

@@ -1,8 +1,11 @@
-//! Runs tests one after another, each in a process and a sandbox of its own.
+//! Runs tests, each in a process and a sandbox of its own: those that measure under load one after another,
+//! the others, which mostly wait, several at a time.
 
 use std::env;
 use std::io::{Read, pipe};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +18,8 @@ const SKIPPED: u8 = 77;
 const INTERVAL: Duration = Duration::from_millis(10);
 /// How long a test may take unless it says otherwise.
 const LIMIT: Duration = Duration::from_secs(30);
+/// How many of the tests that mostly wait run at a time.
+const JOBS: usize = 4;
 /// The hidden subcommand that runs one test in this process.
 pub const CASE_COMMAND: &str = "case";
 
@@ -27,17 +32,25 @@ pub struct Case {
     pub run: fn() -> Result,
     /// It fails if it takes longer.
     pub limit: Duration,
+    /// Others may run at the same time.
+    pub together: bool,
 }
 
 impl Case {
     /// A test with the usual limit.
     pub const fn new(name: &'static str, run: fn() -> Result) -> Case {
-        Case { name, run, limit: LIMIT }
+        Case { name, run, limit: LIMIT, together: false }
     }
 
     /// Another limit.
     pub const fn within(mut self, seconds: u64) -> Case {
         self.limit = Duration::from_secs(seconds);
+        self
+    }
+
+    /// Others may run at the same time: it measures nothing that depends on the machine's load.
+    pub const fn together(mut self) -> Case {
+        self.together = true;
         self
     }
 }
@@ -64,29 +77,61 @@ pub fn test(arguments: &[String]) -> Result<ExitCode> {
         }
         _ => return failed(format!("unknown option {:?}; usage: lab test [--list] [FILTER...]", options)),
     }
-    let (mut passed, mut failures, mut skips) = (0, 0, 0);
-    for case in &chosen {
-        let start = Instant::now();
-        let verdict = run_apart(case)?;
-        let seconds = start.elapsed().as_secs_f32();
-        match verdict {
-            Verdict::Passed => {
-                passed += 1;
-                println!("{} ... ok ({seconds:.1} s)", case.name);
-            }
-            Verdict::Skipped(why) => {
-                skips += 1;
-                println!("{} ... skipped: {why}", case.name);
-            }
-            Verdict::Failed(output) => {
-                failures += 1;
-                println!("{} ... FAILED ({seconds:.1} s)", case.name);
-                output.lines().for_each(|line| println!("    {line}"));
-            }
-        }
+    let tally = Mutex::new(Tally::default());
+    let (mut together, alone): (Vec<Case>, Vec<Case>) = chosen.into_iter().partition(|case| case.together);
+    for case in &alone {
+        run_and_tell(case, &tally)?;
     }
+    // The long ones first, so that no core waits for one of them at the end.
+    together.sort_by_key(|case| std::cmp::Reverse(case.limit));
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let work = || -> Result {
+            while let Some(case) = together.get(next.fetch_add(1, Relaxed)) {
+                run_and_tell(case, &tally)?;
+            }
+            Ok(())
+        };
+        let workers: Vec<_> = (0..JOBS).map(|_| scope.spawn(work)).collect();
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().unwrap_or_else(|_| failed("a worker panicked")))
+    })?;
+    let Tally { passed, failures, skips } = tally.into_inner().unwrap_or_else(|e| e.into_inner());
     println!("lab: {passed} passed, {failures} failed, {skips} skipped");
     Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// How the tests went so far.
+#[derive(Default)]
+struct Tally {
+    passed: u32,
+    failures: u32,
+    skips: u32,
+}
+
+fn run_and_tell(case: &Case, tally: &Mutex<Tally>) -> Result {
+    let start = Instant::now();
+    let verdict = run_apart(case)?;
+    let seconds = start.elapsed().as_secs_f32();
+    // Held while printing, so that lines of different tests do not mix.
+    let mut tally = tally.lock().unwrap_or_else(|e| e.into_inner());
+    match verdict {
+        Verdict::Passed => {
+            tally.passed += 1;
+            println!("{} ... ok ({seconds:.1} s)", case.name);
+        }
+        Verdict::Skipped(why) => {
+            tally.skips += 1;
+            println!("{} ... skipped: {why}", case.name);
+        }
+        Verdict::Failed(output) => {
+            tally.failures += 1;
+            println!("{} ... FAILED ({seconds:.1} s)", case.name);
+            output.lines().for_each(|line| println!("    {line}"));
+        }
+    }
+    Ok(())
 }
 
 /// Runs a test in a process of its own; killing that one ends all that the test has started.

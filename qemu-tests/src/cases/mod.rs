@@ -1,18 +1,55 @@
 //! The tests of `lab test`. Each is a claim; the lab's own claims come first, because all others rest on
 //! them. Add a test by writing a function and naming it in its file's table.
 
-mod bond;
+mod bad_links;
 mod breaks;
+mod failover;
+mod flaps;
+mod idle;
+mod inputs;
+mod interplay;
+mod ipv6;
+mod judgement;
 mod kernel_alone;
 mod links;
+mod load;
+mod locks;
+mod managed;
 mod netifd;
+mod restarts;
+mod surroundings;
 mod topology;
 
 use crate::runner::Case;
 
-/// Every test, in the order in which they run.
+/// Every test: those that measure under load, in the order in which they run, and then those that may run
+/// together with others.
 pub fn all() -> Vec<Case> {
-    [topology::CASES, links::CASES, breaks::CASES, netifd::CASES, kernel_alone::CASES, bond::CASES].concat()
+    let alone = [
+        topology::CASES,
+        links::CASES,
+        breaks::CASES,
+        netifd::CASES,
+        kernel_alone::CASES,
+        load::CASES,
+        bad_links::LOADED,
+        inputs::LOADED,
+        idle::ALONE,
+    ];
+    let together = [
+        failover::CASES,
+        bad_links::QUIET,
+        judgement::CASES,
+        restarts::CASES,
+        interplay::CASES,
+        locks::CASES,
+        surroundings::CASES,
+        ipv6::CASES,
+        inputs::CASES,
+        flaps::CASES,
+        idle::TOGETHER,
+    ];
+    alone.concat().into_iter().chain(together.concat().into_iter().map(Case::together)).collect()
 }
 
 /// A table of tests with the usual limit: the module's name and the functions.

@@ -1,0 +1,106 @@
+//! What the manager costs when nothing happens.
+
+use std::fs;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::cases;
+use super::managed::{LOG, Managed};
+use crate::check;
+use crate::failure::{Doing, Result, failed};
+use crate::link::Wan;
+use crate::runner::Case;
+use crate::topology::{Lab, MAX_WANS};
+
+pub const ALONE: &[Case] = cases!("idle":
+    eight_wans_cost_next_to_nothing within 60,
+);
+pub const TOGETHER: &[Case] = cases!("idle":
+    a_target_that_never_answers_costs_little,
+);
+
+const WATCHED: Duration = Duration::from_secs(30);
+/// Asked for: 0.15 s a minute and 2 MiB. Twice that on any machine.
+const CPU_A_MINUTE: f64 = 0.3;
+const RSS_KIB: u64 = 4096;
+
+/// Seconds of CPU that the process and all its threads have used.
+fn cpu(pid: u32) -> Result<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).doing("read the manager's times")?;
+    // The name, in brackets, may hold anything; after it come state (field 3) and the rest (proc(5)).
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |field: usize| fields.get(field - 3).and_then(|word| word.parse::<f64>().ok());
+    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?.unwrap_or(100) as f64;
+    match (ticks(14), ticks(15)) {
+        (Some(user), Some(system)) => Ok((user + system) / per_second),
+        _ => failed(format!("/proc/{pid}/stat is {text:?}")),
+    }
+}
+
+fn status_field(pid: u32, name: &str) -> Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).doing("read the manager's memory")?;
+    let row = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let number = row.and_then(|row| row.split_whitespace().next()?.parse().ok());
+    number.map_or_else(|| failed(format!("/proc/{pid}/status has no {name}")), Ok)
+}
+
+fn children(pid: u32) -> String {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok()).collect()
+}
+
+/// The number of the newest process or thread of this pid namespace.
+fn last_pid() -> Result<u64> {
+    let text = fs::read_to_string("/proc/loadavg").doing("read the last pid")?;
+    let last = text.split_whitespace().last().and_then(|word| word.parse().ok());
+    last.map_or_else(|| failed(format!("/proc/loadavg is {text:?}")), Ok)
+}
+
+fn eight_wans_cost_next_to_nothing() -> Result {
+    let lab = (1..=MAX_WANS).fold(Lab::builder(), |lab, i| lab.wan(Wan::mbit(50).delay_ms(5 * i as u64)));
+    let mut managed = Managed::start(lab.build()?, &[])?;
+    let pid = managed.manager()?.pid();
+    sleep(Duration::from_secs(3));
+    let start = Instant::now();
+    let (cpu_before, last_before) = (cpu(pid)?, last_pid()?);
+    let mut had_children = String::new();
+    while start.elapsed() < WATCHED {
+        sleep(Duration::from_millis(50));
+        had_children += &children(pid);
+    }
+    let used = (cpu(pid)? - cpu_before) * 60.0 / start.elapsed().as_secs_f64();
+    let (rss, peak) = (status_field(pid, "VmRSS")?, status_field(pid, "VmHWM")?);
+    println!(
+        "{used:.3} s of CPU a minute, {rss} KiB now, {peak} KiB at most, {} threads",
+        status_field(pid, "Threads")?
+    );
+    check!(used < CPU_A_MINUTE, "{used:.3} s of CPU a minute");
+    check!(rss < RSS_KIB, "{rss} KiB of memory");
+    check!(had_children.is_empty(), "it had children: {had_children}");
+    // The lab starts nothing meanwhile either. Where /proc could not be mounted anew it counts the host's.
+    if fs::read_link("/proc/self").is_ok_and(|me| me.as_os_str() == std::process::id().to_string().as_str()) {
+        let last = last_pid()?;
+        check!(last == last_before, "processes or threads were started: pid {last_before} became {last}");
+    }
+    managed.stays(start)?;
+    managed.end(start)
+}
+
+/// One of four targets is one that no ISP leads to: probes in turn, but no suspicion each time it is its turn.
+fn a_target_that_never_answers_costs_little() -> Result {
+    let managed = Managed::start(Lab::two_wans()?, &["--target", "192.0.2.1"])?;
+    sleep(Duration::from_secs(5));
+    let start = Instant::now();
+    let frames = || managed.lab.link(1).up.counters.frames.load(Relaxed);
+    let (sent, said) = (frames(), fs::read_to_string(LOG)?.lines().count());
+    sleep(Duration::from_secs(15));
+    let seconds = start.elapsed().as_secs_f64();
+    let rate = (frames() - sent) as f64 / seconds;
+    let lines = fs::read_to_string(LOG)?.lines().count() - said;
+    println!("{rate:.1} frames a second on WAN 1, {lines} lines of log in {seconds:.0} s");
+    check!(rate < 3.0, "{rate:.1} frames a second on an idle WAN");
+    check!(lines < 4, "{lines} lines of log in {seconds:.0} s of nothing");
+    managed.stays(start)?;
+    managed.end(start)
+}
