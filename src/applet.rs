@@ -81,11 +81,9 @@ fn dispatch(words: &[&str]) -> Outcome {
     if let Some(applet) = find(called) {
         return (applet.run)(rest);
     }
-    // A link that an older version had made.
-    if called.starts_with("bsbf-") {
-        return Ok(unknown(called));
-    }
     match rest {
+        // A link that another version had made.
+        [] if called.starts_with("bsbf-") => Ok(unknown(called)),
         [] | ["--help" | "-h", ..] => {
             say(&overview());
             Ok(EXIT_DONE)

@@ -428,10 +428,10 @@ impl Manager {
             Change::Remember(memory) => write_memory(self.kind, &self.run_dir, memory),
             change => self.kernel.apply(change),
         };
-        let words = report::in_words(change, &self.mind);
+        let subject = report::subject(change, &self.mind);
         match &result {
-            Ok(()) => log::log!(report::level_of(change), "{words}"),
-            Err(e) => log::warn!("cannot {words}: {e}"),
+            Ok(()) => log::log!(report::level_of(change), "{subject}{change}"),
+            Err(e) => log::warn!("{subject}cannot {change}: {e}"),
         }
         result.is_ok()
     }

@@ -15,10 +15,11 @@ use crate::check;
 use crate::counters::Reading;
 use crate::endpoint_watch::EndpointWatch;
 use crate::failure::{Doing, Result, failed};
+use crate::link::Wan;
 use crate::manager::Manager;
 use crate::route_watch::RouteWatch;
 use crate::sandbox;
-use crate::topology::{Lab, Wan};
+use crate::topology::Lab;
 use crate::traffic::Transfer;
 
 /// The hidden subcommand that makes one measurement in this process.
@@ -221,11 +222,11 @@ fn carrier(keeper: Keeper) -> Result {
 /// Eight idle WANs for a minute.
 fn cost(keeper: Keeper) -> Result {
     let lab = (0..8).fold(Lab::builder(), |lab, _| lab.wan(Wan::mbit(10).delay_ms(20))).build()?;
-    let Some(manager) = keep(&lab, keeper)? else { return Ok(()) };
+    let Some(mut manager) = keep(&lab, keeper)? else { return Ok(()) };
     sleep(Duration::from_secs(5));
     let before = manager.cpu_seconds()?;
     sleep(Duration::from_secs(60));
     println!("cpu_s_a_minute {}", manager.cpu_seconds()? - before);
-    println!("rss_kib {}", manager.rss_kib()?);
+    println!("rss_kib {}", manager.status_field("VmRSS")?);
     Ok(())
 }

@@ -34,6 +34,7 @@
 //! What a test prints is shown only if it fails; `lab case NAME` runs one test and shows everything.
 
 pub mod advertise;
+pub mod bench;
 pub mod by_hand;
 pub mod cases;
 pub mod counters;

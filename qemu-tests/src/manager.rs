@@ -1,12 +1,12 @@
 //! The manager under test: `bsbf bond` on the lab's router, and what it says of itself.
 
 use std::env;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use miniserde::{Deserialize, json};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::failure::{Doing, Result, failed, skipped};
+use crate::failure::{Doing, Result, failed};
 use crate::ns::Running;
 use crate::topology::{INTERNET_HOSTS, Lab, SERVER};
 
@@ -88,7 +88,7 @@ pub fn binary() -> Result<PathBuf> {
     let places = [here.join("bsbf"), here.join("../release/bsbf"), here.join("../debug/bsbf")];
     match places.into_iter().find(|path| path.is_file()) {
         Some(path) => Ok(path),
-        None => skipped(format!("there is no bsbf beside {} and {BINARY} is not set", lab.display())),
+        None => failed(format!("there is no bsbf beside {} and {BINARY} is not set", lab.display())),
     }
 }
 
@@ -105,10 +105,6 @@ impl Manager {
     /// test follow each other in the same file.
     pub fn start_command(lab: &Lab, name: &str, arguments: &[&str], log: &Path) -> Result<Manager> {
         let binary = binary()?;
-        let help = Command::new(&binary).args([name, "--help"]).output();
-        if !help.doing(format_args!("run {}", binary.display()))?.status.success() {
-            return skipped(format!("{} has no command '{name}'", binary.display()));
-        }
         let log = File::options().create(true).append(true).open(log);
         let log = log.doing("open the manager's log")?;
         let mut command = lab.client.command(&binary.to_string_lossy());
@@ -140,6 +136,29 @@ impl Manager {
     /// Its process id.
     pub fn pid(&mut self) -> u32 {
         self.process.child().id()
+    }
+
+    /// Seconds of CPU that the process and all its threads have used.
+    pub fn cpu_seconds(&mut self) -> Result<f64> {
+        let pid = self.pid();
+        let text = fs::read_to_string(format!("/proc/{pid}/stat")).doing("read the manager's times")?;
+        // The name, in brackets, may hold anything; after it come state (field 3) and the rest (proc(5)).
+        let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |field: usize| fields.get(field - 3).and_then(|word| word.parse::<f64>().ok());
+        let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?.unwrap_or(100) as f64;
+        match (ticks(14), ticks(15)) {
+            (Some(user), Some(system)) => Ok((user + system) / per_second),
+            _ => failed(format!("/proc/{pid}/stat is {text:?}")),
+        }
+    }
+
+    /// A number from its /proc status: "VmRSS" (KiB), "Threads".
+    pub fn status_field(&mut self, name: &str) -> Result<u64> {
+        let pid = self.pid();
+        let text = fs::read_to_string(format!("/proc/{pid}/status")).doing("read the manager's memory")?;
+        let row = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let number = row.and_then(|row| row.split_whitespace().next()?.parse().ok());
+        number.map_or_else(|| failed(format!("/proc/{pid}/status has no {name}")), Ok)
     }
 
     /// Sends it a signal.

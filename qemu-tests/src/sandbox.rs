@@ -25,13 +25,15 @@ pub fn enter() -> Result {
     if env::var_os(INSIDE).is_some() {
         return furnish();
     }
+    // Asked now: in a chroot the kernel tells another path once the mount namespace is a new one.
+    let program = env::current_exe()?;
     match unshare_all() {
         Ok(()) => {}
         Err(e) => return skipped(format!("this system permits no namespaces ({e})")),
     }
     // After unshare: a change of credentials clears the setting.
     set_pdeathsig(Signal::SIGKILL)?;
-    let mut command = Command::new(env::current_exe()?);
+    let mut command = Command::new(program);
     command.args(env::args_os().skip(1)).env(INSIDE, "1");
     sys::before_exec(&mut command, || Ok(set_pdeathsig(Signal::SIGKILL)?));
     let status = command.status().doing("start the lab inside its namespaces")?;

@@ -23,14 +23,12 @@ pub fn level_of(change: &Change) -> log::Level {
     }
 }
 
-/// A change, with the WAN's name in front.
-pub fn in_words(change: &Change, mind: &Mind) -> String {
-    let name =
-        |index: IfIndex| mind.world().links.iter().find(|l| l.index == index).map(|l| l.name.to_string());
-    match change.index().and_then(name) {
-        Some(name) => format!("{name}: {change}"),
-        None => change.to_string(),
-    }
+/// The WAN that a change concerns, as a prefix for what is told of it.
+pub fn subject(change: &Change, mind: &Mind) -> String {
+    let name = |index: IfIndex| {
+        mind.world().links.iter().find(|l| l.index == index).map(|l| format!("{}: ", l.name))
+    };
+    change.index().and_then(name).unwrap_or_default()
 }
 
 /// Everything the manager knows.

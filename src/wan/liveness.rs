@@ -19,6 +19,7 @@ use std::time::Duration;
 pub use super::probes::{Evidence, Method, Probe};
 use super::probes::{ProbeLog, Sent};
 use super::rtt::Rtt;
+use super::server_watch::{self, ServerWatch};
 use super::settings::{MAX_TARGETS, Settings};
 use super::traffic::{DEEP_QUEUE, Load, Traffic};
 use crate::types::Time;
@@ -36,10 +37,6 @@ const TESTING_INTERVAL: Duration = Duration::from_millis(250);
 const ROUNDS_UNDER_WAY: u32 = 8;
 /// A WAN whose link came back is asked at the fast interval for this long.
 const EAGER: Duration = Duration::from_secs(2);
-/// A lost server is asked again this often until it answers or is given up.
-const SERVER_INTERVAL: Duration = Duration::from_millis(250);
-/// This many answers of the server must be missing in a row: 1.5 s, longer than any handover.
-const SERVER_LOST: u32 = 6;
 /// A target that missed this many questions in a row, while others answered, is left out of the turns: one that
 /// never answers must not raise a suspicion each time it is its turn.
 const SILENT_TARGET: u8 = 3;
@@ -116,19 +113,6 @@ enum Turn {
     All,
 }
 
-/// What the bonding server's answers say, which matters for the WAN's endpoint alone.
-#[derive(Clone, Debug)]
-struct ServerWatch {
-    ok: bool,
-    /// Missing in a row, and when the first of them was sent.
-    lost: u32,
-    first_lost: Option<Time>,
-    /// Answers in a row.
-    streak: u32,
-    /// When the newest answered probe was sent.
-    answered: Option<Time>,
-}
-
 /// The probing of one WAN.
 #[derive(Clone, Debug)]
 pub struct Liveness {
@@ -188,7 +172,7 @@ impl Liveness {
             flaps: heapless::Deque::new(),
             icmp_answered: None,
             tcp_answered: None,
-            server: ServerWatch { ok: true, lost: 0, first_lost: None, streak: 0, answered: None },
+            server: ServerWatch::new(),
             history: 0,
             counted: 0,
         }
@@ -219,9 +203,14 @@ impl Liveness {
         (self.history.count_ones() * 100).checked_div(self.counted).unwrap_or(0)
     }
 
-    /// The bonding server answers here, as far as anyone knows.
-    pub fn server_ok(&self) -> bool {
-        self.server.ok
+    /// What the bonding server's answers say.
+    pub fn server(&self) -> &ServerWatch {
+        &self.server
+    }
+
+    /// The same, to note a verdict.
+    pub fn server_mut(&mut self) -> &mut ServerWatch {
+        &mut self.server
     }
 
     /// Answers in a row so far.
@@ -340,14 +329,12 @@ impl Liveness {
             *missed = missed.saturating_add(1);
         }
         if is_server.get(usize::from(sent.probe.target)) == Some(&true) {
-            self.server.lost += 1;
-            self.server.streak = 0;
-            self.server.first_lost = Some(self.server.first_lost.map_or(sent.at, |at| at.min(sent.at)));
+            self.server.missed(sent.at);
         }
     }
 
-    /// The probes that are due, into `out`; `regular` is the interval while the WAN is up. Gives true when a
-    /// round began whose verdict needs witnesses.
+    /// The probes that are due, into `out`; `regular` is the interval while the WAN is up. Gives true when the
+    /// verdict on them needs witnesses.
     pub fn probe(
         &mut self,
         now: Time,
@@ -371,15 +358,13 @@ impl Liveness {
         }
         match self.state {
             State::Up => {
-                let server_missing = self.server.answered.is_some()
-                    && self.server.ok
-                    && (1..SERVER_LOST).contains(&self.server.lost);
-                let every_other = !self.server.ok && self.rounds % 2 == 1;
+                let doubtful = self.server.is_doubtful();
+                let every_other = !self.server.is_ok() && self.rounds % 2 == 1;
                 self.rounds = self.rounds.wrapping_add(1);
-                let turn = if server_missing || every_other { Turn::Servers } else { Turn::Next };
+                let turn = if doubtful || every_other { Turn::Servers } else { Turn::Next };
                 self.ask(now, settings, turn, self.method(), false, out);
-                self.due = next_beat(now, if server_missing { SERVER_INTERVAL } else { regular });
-                false
+                self.due = next_beat(now, if doubtful { server_watch::INTERVAL } else { regular });
+                doubtful
             }
             State::Suspect | State::Testing => {
                 self.round(now, settings, out);
@@ -422,10 +407,11 @@ impl Liveness {
         self.rounds = self.rounds.wrapping_add(1);
     }
 
-    /// One question to learn whether the world is there, on behalf of another WAN.
-    pub fn bear_witness(&mut self, now: Time, settings: &Settings, out: &mut Vec<Probe>) {
+    /// One question to learn whether the world, or the server, is there, on behalf of another WAN.
+    pub fn bear_witness(&mut self, now: Time, settings: &Settings, of_server: bool, out: &mut Vec<Probe>) {
         if self.state == State::Up {
-            self.ask(now, settings, Turn::Next, self.method(), true, out);
+            let turn = if of_server { Turn::Servers } else { Turn::Next };
+            self.ask(now, settings, turn, self.method(), true, out);
         }
     }
 
@@ -502,10 +488,7 @@ impl Liveness {
             *missed = 0;
         }
         if is_server.get(usize::from(sent.probe.target)) == Some(&true) {
-            let newest = self.server.answered.map_or(sent.at, |at| at.max(sent.at));
-            let streak = self.server.streak + 1;
-            self.server =
-                ServerWatch { lost: 0, first_lost: None, streak, answered: Some(newest), ok: self.server.ok };
+            self.server.answered(sent.at);
         }
         if self.streak == 0 {
             self.streak_since = now;
@@ -546,7 +529,7 @@ impl Liveness {
     pub fn recover(&mut self, now: Time) {
         self.enter(State::Up, now);
         // What the server missed while nothing passed says nothing about the server.
-        (self.server.lost, self.server.first_lost) = (0, None);
+        self.server.forget();
         // Nor do the losses of the outage make this a lossy link.
         (self.history, self.counted) = (0, 0);
         self.due = next_beat(now, Duration::from_millis(200));
@@ -586,23 +569,6 @@ impl Liveness {
         self.enter(State::Down, now);
         self.eager_until = now;
         self.due = now + settings.dead_interval;
-    }
-
-    /// The server's answers are missing here, and the witness had one since.
-    pub fn is_server_lost(&self, witness: &Liveness) -> bool {
-        let since = matches!((witness.server.answered, self.server.first_lost), (Some(a), Some(l)) if a > l);
-        self.state == State::Up && self.server.ok && self.server.lost >= SERVER_LOST && since
-    }
-
-    /// The server answers again here.
-    pub fn is_server_back(&self, settings: &Settings) -> bool {
-        !self.server.ok && self.server.streak >= settings.replies
-    }
-
-    /// Notes the verdict on the server's answers.
-    pub fn set_server_ok(&mut self, ok: bool) {
-        self.server =
-            ServerWatch { ok, lost: 0, first_lost: None, streak: 0, answered: self.server.answered };
     }
 
     /// Something outside hints that this WAN may have died: it is asked at once, if no question is under way.

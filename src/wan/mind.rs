@@ -75,7 +75,18 @@ pub struct Wan {
     /// Why it has no endpoint, though it lives.
     pub note: Option<String>,
     backup: BackupWatch,
-    released: bool,
+    release: Release,
+}
+
+/// An interface that somebody takes down.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Release {
+    /// Nobody does.
+    No,
+    /// We were told, the kernel does not show it yet.
+    Asked,
+    /// It is down; once it is up again this is over.
+    Down,
 }
 
 impl Wan {
@@ -178,7 +189,7 @@ impl Mind {
             }
             Event::Release(name) => {
                 for wan in self.wans.iter_mut().filter(|w| w.name == name) {
-                    wan.released = true;
+                    wan.release = Release::Asked;
                 }
                 self.observe(now, &mut actions);
             }
@@ -262,7 +273,7 @@ impl Mind {
                 traffic: Traffic::default(),
                 note: None,
                 backup: BackupWatch::default(),
-                released: false,
+                release: Release::No,
             };
             let _ = self.wans.push(wan); // a place was just made
             self.counters_at = now;
@@ -283,11 +294,13 @@ impl Mind {
         for at in 0..self.wans.len() {
             let Some(wan) = self.wans.get_mut(at) else { break };
             let (mut obstacle, v4) = discover::obstacle(&self.world, &wan.name);
-            // Released is overtaken by the kernel's own word, and forgotten once the interface is really down.
-            match obstacle {
-                None if wan.released => obstacle = Some(Obstacle::Released),
-                None => {}
-                Some(_) => wan.released = false,
+            wan.release = match (wan.release, obstacle) {
+                (Release::Asked | Release::Down, Some(_)) => Release::Down,
+                (Release::Down, None) => Release::No,
+                (release, _) => release,
+            };
+            if wan.release != Release::No {
+                obstacle = Some(Obstacle::Released);
             }
             let from = wan.liveness.state();
             if !wan.liveness.observe(obstacle, v4, now) {
@@ -388,15 +401,17 @@ impl Mind {
     fn judge_server(&mut self, at: usize, now: Time, actions: &mut Vec<Action>) {
         let Some(wan) = self.wans.get(at) else { return };
         let others = self.wans.iter().enumerate().filter(|(i, _)| *i != at);
-        let witness = others.map(|(_, w)| w).find(|w| wan.liveness.is_server_lost(&w.liveness));
+        let witness = others
+            .map(|(_, w)| w)
+            .find(|w| is_up(wan) && wan.liveness.server().is_lost_by(w.liveness.server()));
         let (ok, reason) = match witness {
             Some(witness) => (false, Reason::ServerLost { witness: witness.name.clone() }),
-            None if wan.liveness.is_server_back(&self.settings) => (true, Reason::ServerBack),
+            None if wan.liveness.server().is_back(self.settings.replies) => (true, Reason::ServerBack),
             None => return,
         };
         let (name, state) = (wan.name.clone(), wan.liveness.state());
         if let Some(wan) = self.wans.get_mut(at) {
-            wan.liveness.set_server_ok(ok);
+            wan.liveness.server_mut().set_ok(ok);
         }
         self.tell(&name, state, reason, now, actions);
         self.replan = true;
@@ -437,7 +452,7 @@ impl Mind {
             .filter_map(|w| Some((discover::best_metric(&self.world, w.index)?, w.index)))
             .min();
         let mut out = Vec::new();
-        let mut rounds = 0;
+        let (mut rounds, mut of_server) = (0, false);
         let mut asked: heapless::Vec<usize, MAX_WANS> = heapless::Vec::new();
         for (at, wan) in self.wans.iter_mut().enumerate() {
             let metered = is_metered(&self.settings, &self.world, wan);
@@ -447,7 +462,9 @@ impl Mind {
             let load = wan.load(now);
             if wan.liveness.probe(now, &self.settings, load, regular, &mut out) {
                 rounds += 1;
+                of_server |= wan.liveness.state() == State::Up;
             }
+            wan.traffic.probed(out.len());
             if !out.is_empty() {
                 let _ = asked.push(at); // one place for each WAN
             }
@@ -458,7 +475,8 @@ impl Mind {
         }
         let free = self.wans.iter_mut().enumerate().filter(|(at, w)| !asked.contains(at) && is_live(w));
         for (_, wan) in free.take(WITNESSES) {
-            wan.liveness.bear_witness(now, &self.settings, &mut out);
+            wan.liveness.bear_witness(now, &self.settings, of_server, &mut out);
+            wan.traffic.probed(out.len());
             emit(wan.index, &self.settings, &mut out, actions);
         }
     }
@@ -537,7 +555,7 @@ impl Mind {
         let want = match (wan.liveness.state(), wan.liveness.obstacle()) {
             (_, Some(Obstacle::Gone | Obstacle::NoAddress | Obstacle::Released)) => Want::Absent,
             (State::Testing, _) => Want::Unknown,
-            (State::Up | State::Suspect, _) if wan.liveness.server_ok() => Want::Present { backup },
+            (State::Up | State::Suspect, _) if wan.liveness.server().is_ok() => Want::Present { backup },
             _ => Want::Unfit,
         };
         endpoints::WanView { name: wan.name.clone(), index: wan.index, want }
@@ -564,6 +582,10 @@ fn servers(settings: &Settings) -> [bool; MAX_TARGETS] {
 
 fn is_live(wan: &Wan) -> bool {
     matches!(wan.liveness.state(), State::Up | State::Suspect)
+}
+
+fn is_up(wan: &Wan) -> bool {
+    wan.liveness.state() == State::Up
 }
 
 fn is_metered(settings: &Settings, world: &World, wan: &Wan) -> bool {

@@ -10,6 +10,7 @@ pub mod probes;
 pub mod record;
 pub mod routes;
 pub mod rtt;
+pub mod server_watch;
 pub mod settings;
 pub mod source_rules;
 pub mod traffic;

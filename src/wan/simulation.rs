@@ -227,6 +227,7 @@ impl Simulation {
                 Action::Probe(index, probe, _) => {
                     let away = self.now < self.away_until;
                     let link = self.links.iter_mut().find(|l| l.index == index).unwrap();
+                    link.tx += if probe.method == Method::Icmp { 50 } else { 74 };
                     if let Some(at) = link.fate(self.now, probe.method, away, &mut self.dice) {
                         self.answers.push(Reverse((at, index.0, probe.seq)));
                     }

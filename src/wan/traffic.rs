@@ -20,6 +20,12 @@ pub const DEEP_QUEUE: Duration = Duration::from_secs(3);
 const MIN_SILENCE: Duration = Duration::from_millis(150);
 /// This long without a byte, busy traffic pauses: worth one question.
 const PAUSE: Duration = Duration::from_millis(60);
+/// A probe as the counters see it, at most: a SYN with options (60) and the Ethernet header (14), and a reset for its
+/// answer (54).
+const PROBE: u64 = 128;
+/// What a silent sender may still send: last probes of TCP's and retransmissions, in bytes; and a tenth of a second of
+/// what it sent before.
+const RETRANSMITTED: u64 = 4_000;
 /// TCP stops sending this soon after the last acknowledgement, but for a few retransmissions.
 const ACK_CLOCK: Duration = Duration::from_millis(100);
 /// How often the counters are read while there is traffic.
@@ -64,6 +70,11 @@ pub struct Traffic {
     tx_answered: u64,
     /// Until when unanswered probes may stand in a queue of our making.
     queue_until: Option<Time>,
+    /// Bytes of our probes and their answers since the last sample: a suspicion's rounds are no traffic.
+    own_rx: u64,
+    own_tx: u64,
+    /// Bytes sent since two-way traffic fell silent.
+    sent_silent: u64,
 }
 
 impl Traffic {
@@ -71,8 +82,11 @@ impl Traffic {
     pub fn sample(&mut self, now: Time, rx_bytes: u64, tx_bytes: u64, queueing: bool) {
         let Some((then, rx_then, tx_then)) = self.last.replace((now, rx_bytes, tx_bytes)) else { return };
         let elapsed = u64::try_from(now.since(then).as_micros()).unwrap_or(u64::MAX).max(1);
-        let rate = |new: u64, old: u64| new.saturating_sub(old).saturating_mul(1_000_000) / elapsed;
-        (self.rx_now, self.tx_now) = (rate(rx_bytes, rx_then), rate(tx_bytes, tx_then));
+        let rate = |new: u64, old: u64, own: u64| {
+            new.saturating_sub(old).saturating_sub(own).saturating_mul(1_000_000) / elapsed
+        };
+        self.rx_now = rate(rx_bytes, rx_then, std::mem::take(&mut self.own_rx));
+        self.tx_now = rate(tx_bytes, tx_then, std::mem::take(&mut self.own_tx));
         let weight = elapsed.min(500_000);
         let blend = |old: u64, new: u64| (old * (500_000 - weight) + new * weight) / 500_000;
         // "Still flowing" is measured against what it was: a trickle of ARP is no download.
@@ -81,13 +95,29 @@ impl Traffic {
         }
         (self.rx, self.tx) = (blend(self.rx, self.rx_now), blend(self.tx, self.tx_now));
         let known = self.tx_now <= self.tx_answered.max(FLOW) * NEW_LOAD_PERCENT / 100 && !queueing;
-        if self.tx_now >= FLOW && !known {
+        let sends = match self.silence(now) {
+            Some((_, tx)) => {
+                self.sent_silent += self.tx_now * elapsed / 1_000_000;
+                self.sent_silent > RETRANSMITTED + tx / 10
+            }
+            None => {
+                self.sent_silent = 0;
+                self.tx_now >= FLOW
+            }
+        };
+        if sends && !known {
             self.queue_until = Some(now + DEEP_QUEUE);
         }
     }
 
+    /// So many probes were sent.
+    pub fn probed(&mut self, probes: usize) {
+        self.own_tx += PROBE * u64::try_from(probes).unwrap_or(0);
+    }
+
     /// A probe was answered; `queueing` says that the answer was late. Without, the present rate fits the link.
     pub fn answered(&mut self, queueing: bool) {
+        self.own_rx += PROBE;
         self.tx_answered = self.tx;
         if !queueing {
             self.queue_until = None;
@@ -105,18 +135,20 @@ impl Traffic {
             Some((at, ..)) if now.since(at) < silence && self.rx >= FLOW => Load::Receiving,
             // Nothing of ours is queueing: the sender fell silent too, as TCP does without acknowledgements,
             // or it sends at a rate that the link is known to carry.
-            Some((at, rx, tx))
-                if rx >= FLOW
-                    && tx >= ACKS
-                    && now.since(at) < DEEP_QUEUE
-                    && (!queue || self.tx_now <= tx / 4 && self.fell_silent_too(at)) =>
-            {
+            Some((at, ..)) if self.silence(now).is_some() && (!queue || self.fell_silent_too(at)) => {
                 Load::Silent { since: at }
             }
             _ if queue => Load::Sending,
             _ if self.tx_now >= FLOW => Load::SendingKnown,
             _ => Load::Quiet,
         }
+    }
+
+    /// Two-way traffic has stopped coming in, not long ago: since when, and how much went out before, in bytes per second.
+    fn silence(&self, now: Time) -> Option<(Time, u64)> {
+        let (at, rx, tx) = self.flowed?;
+        let is_silent = at < now && now.since(at) < DEEP_QUEUE && rx >= FLOW && tx >= ACKS;
+        is_silent.then_some((at, tx))
     }
 
     /// Sending at a rate of which nothing is known ended with the receiving, at `at`.
@@ -189,6 +221,19 @@ mod tests {
         check(&[(40, 0, 2_000_000), (10, 0, 0)], "Sending"); // its queue may still drain
         check(&[(40, 0, 2_000_000), (90, 0, 0)], "Quiet");
         check(&[(40, 2_000_000, 60_000), (90, 0, 0)], "Quiet"); // long over
+    }
+
+    #[test]
+    fn our_own_probes_are_no_traffic() {
+        let (mut traffic, mut now) = run(&steps(&[(40, 2_000_000, 60_000), (2, 0, 0)]));
+        let (mut rx, mut tx) = traffic.totals();
+        for _ in 0..10 {
+            now = now + BUSY_SAMPLE;
+            (rx, tx) = (rx + 42, tx + 6 * 74); // a round by ICMP and TCP, and somebody's ARP
+            traffic.probed(6);
+            traffic.sample(now, rx, tx, true);
+        }
+        assert!(matches!(traffic.load(now, RTT), Load::Silent { .. }));
     }
 
     #[test]

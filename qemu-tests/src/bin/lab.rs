@@ -4,11 +4,12 @@ use std::env;
 use std::process::ExitCode;
 
 use qemu_tests::failure::{Failure, Result, failed};
-use qemu_tests::{demo, runner};
+use qemu_tests::{bench, demo, runner};
 
 const USAGE: &str = "\
 Usage: lab test [--list] [FILTER...]
        lab demo [--plain] [--keep] [--no-manager]
+       lab bench [RUNS]
 
 test          run the tests whose names contain a FILTER, all without one
   --list      only print their names
@@ -16,6 +17,7 @@ demo          two WANs, one download, two failures, under a minute
   --plain     a line a second instead of a picture (so without a terminal)
   --keep      a shell on the router at the end
   --no-manager  the kernel alone with static endpoints and rules, for comparison
+bench         measure the manager beside the kernel alone, in turns; medians of RUNS (5)
 
 BSBF names the binary under test; otherwise it is the bsbf beside this program.
 Everything happens in namespaces of its own; root is not needed where the system
@@ -37,6 +39,8 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
         [command, rest @ ..] if command == "test" => runner::test(rest),
         [command, name] if command == runner::CASE_COMMAND => runner::case(name),
         [command, rest @ ..] if command == "demo" => demo::run(rest),
+        [command, rest @ ..] if command == "bench" => bench::run(rest),
+        [command, name, keeper] if command == bench::MEASURE_COMMAND => bench::measure(name, keeper),
         [help] if help == "--help" || help == "-h" => {
             println!("{USAGE}");
             Ok(ExitCode::SUCCESS)

@@ -25,26 +25,6 @@ const WATCHED: Duration = Duration::from_secs(30);
 const CPU_A_MINUTE: f64 = 0.3;
 const RSS_KIB: u64 = 4096;
 
-/// Seconds of CPU that the process and all its threads have used.
-fn cpu(pid: u32) -> Result<f64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).doing("read the manager's times")?;
-    // The name, in brackets, may hold anything; after it come state (field 3) and the rest (proc(5)).
-    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |field: usize| fields.get(field - 3).and_then(|word| word.parse::<f64>().ok());
-    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?.unwrap_or(100) as f64;
-    match (ticks(14), ticks(15)) {
-        (Some(user), Some(system)) => Ok((user + system) / per_second),
-        _ => failed(format!("/proc/{pid}/stat is {text:?}")),
-    }
-}
-
-fn status_field(pid: u32, name: &str) -> Result<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).doing("read the manager's memory")?;
-    let row = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    let number = row.and_then(|row| row.split_whitespace().next()?.parse().ok());
-    number.map_or_else(|| failed(format!("/proc/{pid}/status has no {name}")), Ok)
-}
-
 fn children(pid: u32) -> String {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok()).collect()
@@ -63,17 +43,17 @@ fn eight_wans_cost_next_to_nothing() -> Result {
     let pid = managed.manager()?.pid();
     sleep(Duration::from_secs(3));
     let start = Instant::now();
-    let (cpu_before, last_before) = (cpu(pid)?, last_pid()?);
+    let (cpu_before, last_before) = (managed.manager()?.cpu_seconds()?, last_pid()?);
     let mut had_children = String::new();
     while start.elapsed() < WATCHED {
         sleep(Duration::from_millis(50));
         had_children += &children(pid);
     }
-    let used = (cpu(pid)? - cpu_before) * 60.0 / start.elapsed().as_secs_f64();
-    let (rss, peak) = (status_field(pid, "VmRSS")?, status_field(pid, "VmHWM")?);
+    let used = (managed.manager()?.cpu_seconds()? - cpu_before) * 60.0 / start.elapsed().as_secs_f64();
+    let (rss, peak) = (managed.manager()?.status_field("VmRSS")?, managed.manager()?.status_field("VmHWM")?);
     println!(
         "{used:.3} s of CPU a minute, {rss} KiB now, {peak} KiB at most, {} threads",
-        status_field(pid, "Threads")?
+        managed.manager()?.status_field("Threads")?
     );
     check!(used < CPU_A_MINUTE, "{used:.3} s of CPU a minute");
     check!(rss < RSS_KIB, "{rss} KiB of memory");
