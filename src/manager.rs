@@ -18,14 +18,14 @@ use smol::future::FutureExt;
 
 use crate::applet;
 use crate::config::{self, ManagerArgs};
-use crate::error::{EXIT_DONE, EXIT_FAILED, EXIT_LOCKED, Error, Outcome};
+use crate::error::{EXIT_DONE, EXIT_FAILED, Error, Outcome};
 use crate::logging;
 use crate::sys::caps::{self, Capability};
 use crate::sys::clock;
 use crate::sys::control::{self, Client, ControlSocket};
 use crate::sys::kernel::{Changes, Kernel, SubflowEvents};
 use crate::sys::probe::{self, EchoSocket};
-use crate::sys::rundir::{Lock, RunDir};
+use crate::sys::rundir::RunDir;
 use crate::sys::signals::{Asked, DaemonSignals};
 use crate::sys::sysfs;
 use crate::types::{IfIndex, IfName, Time};
@@ -34,7 +34,10 @@ use crate::wan::mind::{Action, Event, Mind};
 use crate::wan::settings::{MAX_WANS, Settings, Target};
 use crate::wan::world::{Change, Memory};
 
+mod halves;
 mod report;
+
+use halves::{read_memory, take_locks, write_memory};
 
 /// Where locks, memory and sockets are.
 pub const RUN_DIR: &str = "/var/run/bsbf";
@@ -120,43 +123,6 @@ fn clean(kind: Kind, run_dir: &RunDir, kernel: &mut Kernel, settings: Settings, 
         }
     }
     Ok(if failed { EXIT_FAILED } else { EXIT_DONE })
-}
-
-fn take_locks(kind: Kind, run_dir: &RunDir) -> Result<Vec<Lock>, Error> {
-    let me = format!("bsbf-{} (pid {})", kind.name, std::process::id());
-    let take = |half: &'static str| {
-        let file = format!("{half}.lock");
-        match run_dir.lock(&file, &me) {
-            Ok(Ok(lock)) => Ok(lock),
-            Ok(Err(holder)) => Err(Error::new("start", kind.name, format!("{holder} manages this already"))
-                .with_exit(EXIT_LOCKED)),
-            Err(e) => Err(Error::new("lock", run_dir.path(&file).display(), e)),
-        }
-    };
-    kind.locks().map(take).collect()
-}
-
-/// Each half has its own file, so that they can take turns with the whole.
-fn read_memory(kind: Kind, run_dir: &RunDir) -> Result<Memory, Error> {
-    let mut memory = Memory::default();
-    for half in kind.locks() {
-        let text = run_dir.read(half).map_err(|e| Error::new("read", run_dir.path(half).display(), e))?;
-        let part = Memory::from_text(&text);
-        memory.moved.extend(part.moved);
-        memory.endpoints.extend(part.endpoints);
-    }
-    Ok(memory)
-}
-
-fn write_memory(kind: Kind, run_dir: &RunDir, memory: &Memory) -> std::io::Result<()> {
-    for half in kind.locks() {
-        let part = match half {
-            "route" => Memory { endpoints: Vec::new(), ..memory.clone() },
-            _ => Memory { moved: Vec::new(), ..memory.clone() },
-        };
-        run_dir.write(half, &part.to_text())?;
-    }
-    Ok(())
 }
 
 /// What wakes the loop.

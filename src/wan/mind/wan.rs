@@ -1,0 +1,50 @@
+//! One WAN, as the mind keeps it.
+
+use std::time::Duration;
+
+use super::super::backup::BackupWatch;
+use super::super::liveness::Liveness;
+use super::super::traffic::{Load, Traffic};
+use crate::types::{IfIndex, IfName, Time};
+
+/// One WAN, seen once and remembered.
+#[derive(Clone, Debug)]
+pub struct Wan {
+    /// Its device's name.
+    pub name: IfName,
+    /// The device's number, now or when it was there last.
+    pub index: IfIndex,
+    /// Its table.
+    pub slot: u8,
+    /// Its probing.
+    pub liveness: Liveness,
+    /// Its traffic.
+    pub traffic: Traffic,
+    /// Why it has no endpoint, though it lives.
+    pub note: Option<String>,
+    pub(super) backup: BackupWatch,
+    pub(super) release: Release,
+}
+
+/// An interface that somebody takes down.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Release {
+    /// Nobody does.
+    No,
+    /// We were told, the kernel does not show it yet.
+    Asked,
+    /// It is down; once it is up again this is over.
+    Down,
+}
+
+impl Wan {
+    /// What silence is measured against: the link's own time, not that of its queues.
+    pub(super) fn rtt(&self) -> Duration {
+        self.liveness.rtt().base().unwrap_or_default()
+    }
+
+    /// The class of its traffic.
+    pub(super) fn load(&self, now: Time) -> Load {
+        self.traffic.load(now, self.rtt())
+    }
+}
