@@ -149,8 +149,8 @@ fn loaded(keeper: Keeper) -> Result {
     sleep(OUTAGE);
     print("stall", Some(transfer.timeline.longest_stall(cut, Instant::now())));
     if keeper == Keeper::Manager {
-        print("route_moved", routes.moved_to(2, cut, Duration::ZERO));
-        print("endpoint_removed", endpoints.removed(&lab.netifd.address(1), cut, Duration::ZERO));
+        print("route_moved", routes.moved_to(2, cut, OUTAGE));
+        print("endpoint_removed", endpoints.removed(&lab.netifd.address(1), cut, OUTAGE));
     }
     let repaired = Instant::now();
     lab.blackhole(1, false);
