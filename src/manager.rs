@@ -107,10 +107,9 @@ fn release(kind: Kind, run_dir: &Path, name: &IfName) -> Outcome {
 }
 
 fn clean(kind: Kind, run_dir: &RunDir, kernel: &mut Kernel, settings: Settings, memory: Memory) -> Outcome {
-    let now = clock::now();
-    let mut mind = Mind::new(settings, memory, now);
+    let mut mind = Mind::new(settings, memory, clock::now());
     let world = kernel.world().map_err(|e| Error::new("read", "the kernel's routes", e))?;
-    drop(mind.handle(Event::World(world), now)); // what it would do is not done
+    mind.see(world);
     let mut failed = false;
     for change in mind.clean() {
         let result = match &change {
@@ -488,7 +487,7 @@ impl Manager {
     fn farewell(&mut self) -> Outcome {
         // What happened since the last reading counts: a route must not be restored over another's.
         let world = self.kernel.world().map_err(|e| Error::new("read", "the kernel's routes", e))?;
-        drop(self.mind.handle(Event::World(world), clock::now())); // its wishes are past
+        self.mind.see(world);
         for change in self.mind.farewell() {
             self.apply(&change);
         }

@@ -360,8 +360,11 @@ impl Liveness {
     /// A WAN that is down or testing has answered enough to be used. `damped` holds back one that flaps.
     pub fn is_recovered(&self, now: Time, settings: &Settings, damped: bool) -> bool {
         let held = damped && now.since(self.streak_since) < self.hold(now);
+        // Of a family for which there is nobody to ask, the kernel's word is all there is.
+        let nobody = settings.targets_for(self.v4).next().is_none();
         match self.state {
             _ if self.obstacle.is_some() => false,
+            State::Testing | State::Down if nobody => true,
             State::Testing => self.streak > 0,
             State::Down => self.streak >= settings.replies && !held,
             State::Up | State::Suspect => false,

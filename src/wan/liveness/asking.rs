@@ -50,6 +50,10 @@ impl Liveness {
                 self.ask(now, settings, Turn::Next, self.method(), false, out);
             }
         }
+        // A metered WAN that became the best default, or busy, does not finish its long wait.
+        if self.state == State::Up && self.due > now + regular {
+            self.due = next_beat(now, regular);
+        }
         if now < self.due {
             return false;
         }
