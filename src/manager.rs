@@ -32,7 +32,7 @@ use crate::types::{IfIndex, IfName, Time};
 use crate::wan::liveness::{Method, Probe};
 use crate::wan::mind::{Action, Event, Mind};
 use crate::wan::settings::{MAX_WANS, Settings, Target};
-use crate::wan::world::{Change, Memory};
+use crate::wan::world::{Change, Failures, Memory};
 
 mod halves;
 mod report;
@@ -49,6 +49,8 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Notifications come in bunches (a link's end takes its address and routes with it); this long after the first the
 /// kernel is read, once for all of them.
 const BUNCH: Duration = Duration::from_millis(2);
+/// TCP probes under way at once: each is a socket, for up to four seconds, and there are 1024 descriptors.
+const MAX_KNOCKS: usize = 128;
 /// A WAN that drops MPTCP's SYN would else turn MPTCP off for all connections on all WANs for an hour (since 6.12).
 const BLACKHOLE_TIMEOUT: &str = "net/mptcp/blackhole_timeout";
 
@@ -111,13 +113,18 @@ fn clean(kind: Kind, run_dir: &RunDir, kernel: &mut Kernel, settings: Settings, 
     let world = kernel.world().map_err(|e| Error::new("read", "the kernel's routes", e))?;
     mind.see(world);
     let mut failed = false;
+    let mut failures = Failures::default();
     for change in mind.clean() {
+        if failures.bar(&change) {
+            continue;
+        }
         let result = match &change {
             Change::Remember(memory) => write_memory(kind, run_dir, memory),
             change => kernel.apply(change),
         };
         if let Err(e) = result {
             log::error!("cannot {change}: {e}");
+            failures.note(&change);
             failed = true;
         }
     }
@@ -154,6 +161,10 @@ struct Manager {
     sender: Sender<Wake>,
     receiver: Receiver<Wake>,
     resync_at: Time,
+    /// How long after a failed change the kernel is read again.
+    retry: Duration,
+    /// TCP probes under way.
+    knocks: Rc<Cell<usize>>,
     /// Something has changed since the kernel was read.
     stale: Rc<Cell<bool>>,
     next_echo_id: u16,
@@ -192,6 +203,8 @@ impl Manager {
             sender,
             receiver,
             resync_at: now,
+            retry: RETRY,
+            knocks: Rc::new(Cell::new(0)),
             stale: Rc::new(Cell::new(false)),
             // Another manager's echoes have ids elsewhere.
             next_echo_id: std::process::id() as u16,
@@ -208,7 +221,7 @@ impl Manager {
         let targets: Vec<String> =
             self.mind.settings().targets.iter().map(|t| t.address.to_string()).collect();
         log::info!("bsbf-{}: asking {}", self.kind.name, targets.join(" "));
-        self.resync(executor)?;
+        self.resync(executor);
         loop {
             let now = clock::now();
             let deadline = self.mind.next_deadline(now).min(self.resync_at);
@@ -223,7 +236,7 @@ impl Manager {
                 }
                 Some(Wake::KernelChanged) => {
                     smol::Timer::after(BUNCH).await;
-                    self.resync(executor)?;
+                    self.resync(executor);
                 }
                 Some(Wake::Answer { index, seq }) => self.tell_mind(Event::Answer { index, seq }, executor),
                 Some(Wake::SubflowFailed(address)) => self.tell_mind(Event::SubflowFailed(address), executor),
@@ -231,7 +244,7 @@ impl Manager {
             }
             let now = clock::now();
             if now >= self.resync_at {
-                self.resync(executor)?;
+                self.resync(executor);
             }
             if self.mind.wants_counters(now) {
                 let counters = self.counters();
@@ -339,14 +352,21 @@ impl Manager {
     }
 
     /// Reads the kernel and lets the mind compare.
-    fn resync(&mut self, executor: &LocalExecutor<'_>) -> Result<(), Error> {
+    fn resync(&mut self, executor: &LocalExecutor<'_>) {
         self.stale.set(false);
-        let world = self.kernel.world().map_err(|e| Error::new("read", "the kernel's routes", e))?;
+        let world = match self.kernel.world() {
+            Ok(world) => world,
+            // Short of memory, perhaps. The routes stay as they are, and the WANs are asked all the same.
+            Err(e) => {
+                log::warn!("cannot read the kernel's routes: {e}");
+                self.resync_at = clock::now() + RETRY;
+                return;
+            }
+        };
         self.resync_at = clock::now() + RESYNC;
         self.tell_mind(Event::World(world), executor);
         let wans: Vec<IfIndex> = self.mind.wans().iter().map(|w| w.index).collect();
         self.echoes.retain(|index, _| wans.contains(index));
-        Ok(())
     }
 
     fn reload(&mut self, executor: &LocalExecutor<'_>) {
@@ -372,19 +392,34 @@ impl Manager {
 
     fn tell_mind(&mut self, event: Event, executor: &LocalExecutor<'_>) {
         // Endpoints change without notification, so what was done is looked at; what failed, a little later.
-        let mut look_after = RESYNC;
+        let (mut failures, mut failed, mut changed) = (Failures::default(), false, false);
         for action in self.mind.handle(event, clock::now()) {
             match action {
                 Action::Tell(decision) if decision.is_routine() => log::debug!("{decision}"),
                 Action::Tell(decision) => log::info!("{decision}"),
+                Action::Change(change) if failures.bar(&change) => {}
                 Action::Change(change) => {
-                    let done = self.apply(&change);
-                    look_after = if done && look_after != RETRY { Duration::ZERO } else { RETRY };
+                    changed = true;
+                    if !self.apply(&change) {
+                        failures.note(&change);
+                        failed = true;
+                    }
                 }
                 Action::Probe(index, probe, target) => self.probe(index, probe, target, executor),
             }
         }
-        self.resync_at = self.resync_at.min(clock::now() + look_after);
+        let look_after = match (changed, failed) {
+            (false, _) => return,
+            (true, false) => Duration::ZERO,
+            (true, true) => self.retry,
+        };
+        // What cannot be done (a kernel without this or that) is tried more and more rarely.
+        self.retry = if failed { (self.retry * 2).min(RESYNC) } else { RETRY };
+        self.resync_at = match failed {
+            // Notifications of what did succeed must not bring the next try forward.
+            true => clock::now() + look_after,
+            false => self.resync_at.min(clock::now() + look_after),
+        };
     }
 
     /// Does one change and says whether it is done.
@@ -426,7 +461,11 @@ impl Manager {
                 }
             }
             Method::Tcp => {
-                let sender = self.sender.clone();
+                if self.knocks.get() >= MAX_KNOCKS {
+                    return;
+                }
+                let (sender, knocks) = (self.sender.clone(), Rc::clone(&self.knocks));
+                knocks.set(knocks.get() + 1);
                 let address = SocketAddr::new(target.address, target.port);
                 let knocking = async move {
                     match probe::knock(&name, address).await {
@@ -434,6 +473,7 @@ impl Manager {
                         Ok(false) => {}
                         Err(e) => log::debug!("{name}: cannot knock at {address}: {e}"),
                     }
+                    knocks.set(knocks.get() - 1);
                 };
                 executor.spawn(knocking).detach();
             }
@@ -486,10 +526,15 @@ impl Manager {
     /// Gives the routes back and ends.
     fn farewell(&mut self) -> Outcome {
         // What happened since the last reading counts: a route must not be restored over another's.
-        let world = self.kernel.world().map_err(|e| Error::new("read", "the kernel's routes", e))?;
-        self.mind.see(world);
+        match self.kernel.world() {
+            Ok(world) => self.mind.see(world),
+            Err(e) => log::warn!("cannot read the kernel's routes, what was seen last has to do: {e}"),
+        }
+        let mut failures = Failures::default();
         for change in self.mind.farewell() {
-            self.apply(&change);
+            if !failures.bar(&change) && !self.apply(&change) {
+                failures.note(&change);
+            }
         }
         log::info!("bsbf-{}: ended, default routes are where they were", self.kind.name);
         Ok(EXIT_DONE)

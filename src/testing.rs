@@ -2,7 +2,7 @@
 
 use crate::types::{EndpointId, IfIndex, Metric};
 use crate::wan::world::{Change, Memory, World};
-use crate::wire::mptcp_pm::{Limits, MAX};
+use crate::wire::mptcp_pm::{FLAG_IMPLICIT, Limits, MAX};
 use crate::wire::rtnl::{Address, Family, Link, Route, TABLE_MAIN};
 
 /// SplitMix64 (Steele, Lea, Flood 2014): the same numbers for the same seed everywhere.
@@ -121,6 +121,8 @@ impl ModelKernel {
             Change::DeleteRule(rule) => world.rules.retain(|r| r != rule),
             Change::AddEndpoint(endpoint) => {
                 let endpoints = world.endpoints.as_mut().expect("no MPTCP");
+                // An implicit one gives way (mptcp_pm_nl_append_new_local_addr).
+                endpoints.retain(|e| e.address != endpoint.address || e.flags & FLAG_IMPLICIT == 0);
                 assert!(endpoints.len() < MAX, "ERANGE: {change}");
                 assert!(endpoints.iter().all(|e| e.address != endpoint.address), "EEXIST: {change}");
                 let id = EndpointId(self.next_id);

@@ -66,11 +66,17 @@ impl Kernel {
             match objects {
                 // A kernel without IPv6, or without policy rules, has none of these.
                 Err(e) if matches!(e.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EAFNOSUPPORT)) => {}
-                objects => objects?.into_iter().for_each(|object| put(&mut world, object)),
+                objects => {
+                    // With IPv6 off the kernel answers such a dump with everything it has.
+                    let asked = |object: &Object| what.family().is_none_or(|f| object.family() == Some(f));
+                    objects?.into_iter().filter(asked).for_each(|object| put(&mut world, object));
+                }
             }
         }
         if let Some((generic, family)) = &mut self.mptcp {
-            let endpoint = |m: &Message| mptcp_pm::endpoint(m.body).map(Some).map_err(malformed);
+            let endpoint = |m: &Message| {
+                Ok(mptcp_pm::endpoint(m.body).map_err(|e| log::debug!("{e} in a dump of endpoints")).ok())
+            };
             world.endpoints = Some(generic.dump(|| mptcp_pm::dump_request(*family), endpoint)?);
             let limits = |m: &Message| mptcp_pm::limits(m.body).map_err(malformed);
             world.limits = Some(generic.ask(mptcp_pm::get_limits_request(*family), limits)?);

@@ -68,6 +68,9 @@ pub fn plan(world: &World, wans: &[WanView], v6: bool, memory: &Memory) -> Plan 
     let mut kept = 0;
     for endpoint in present {
         let same = wanted.iter().find(|w| w.address == endpoint.address && w.index == endpoint.index);
+        if endpoint.flags & FLAG_IMPLICIT != 0 {
+            continue;
+        }
         if !is_ours(endpoint) {
             kept += usize::from(same.is_some());
             if let (None, Some(w)) = (same, wanted.iter().find(|w| w.address == endpoint.address)) {
@@ -94,7 +97,11 @@ pub fn plan(world: &World, wans: &[WanView], v6: bool, memory: &Memory) -> Plan 
     }
     let mut missing: Vec<&Endpoint> = wanted
         .iter()
-        .filter(|w| !present.iter().any(|e| e.address == w.address && (e.index == w.index || !is_ours(e))))
+        .filter(|w| {
+            // The kernel puts ours in the place of an implicit one (since 5.18, net/mptcp/pm_netlink.c).
+            let explicit = present.iter().filter(|e| e.flags & FLAG_IMPLICIT == 0);
+            !explicit.clone().any(|e| e.address == w.address && (e.index == w.index || !is_ours(e)))
+        })
         .collect();
     // The address is the kernel's key: where it is on another device now, or the table is full, the old one goes first.
     let full = present.len() + missing.len() > MAX;

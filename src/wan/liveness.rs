@@ -425,6 +425,13 @@ impl Liveness {
         self.due = now + settings.dead_interval;
     }
 
+    /// Other targets are asked from now on: what is known of the old ones is void.
+    pub fn retarget(&mut self) {
+        self.server = ServerWatch::new();
+        self.missed = [0; MAX_TARGETS];
+        self.log.clear();
+    }
+
     /// Something outside hints that this WAN may have died: it is asked at once, if no question is under way.
     pub fn hint(&mut self, now: Time) {
         if self.state == State::Up && self.log.oldest_waiting().is_none() {

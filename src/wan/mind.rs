@@ -24,6 +24,8 @@ pub use wan::Wan;
 const WITNESSES: usize = 2;
 /// Counters of quiet WANs are read this often, on the probes' beat.
 const QUIET_SAMPLE: Duration = Duration::from_secs(1);
+/// An interface that is being taken down shows it within this time.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -74,6 +76,8 @@ pub struct Mind {
     credit_at: Time,
     /// The plan is to be made again: something changed.
     replan: bool,
+    /// When the next try is due, if there was no credit.
+    replan_at: Time,
     /// More devices have default routes than there are places.
     left_out: Vec<IfName>,
 }
@@ -92,6 +96,7 @@ impl Mind {
             credit: CHANGES,
             credit_at: now,
             replan: false,
+            replan_at: now,
             left_out: Vec::new(),
         }
     }
@@ -125,8 +130,13 @@ impl Mind {
     pub fn next_deadline(&self, now: Time) -> Time {
         let probing = self.wans.iter().filter_map(|w| w.liveness.deadline(w.load(now))).min();
         let counters = if self.wans.is_empty() { None } else { Some(self.counters_at) };
-        let waiting = self.replan.then(|| now + Duration::from_millis(100));
-        [probing, counters, waiting].into_iter().flatten().min().unwrap_or(now + Duration::from_secs(3600))
+        let waiting = self.replan.then_some(self.replan_at);
+        let released = self.wans.iter().filter_map(|w| w.release.deadline()).min();
+        [probing, counters, waiting, released]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(now + Duration::from_secs(3600))
     }
 
     /// The counters are to be read before the next event.
@@ -154,18 +164,24 @@ impl Mind {
             }
             Event::Release(name) => {
                 for wan in self.wans.iter_mut().filter(|w| w.name == name) {
-                    wan.release = Release::Asked;
+                    wan.release = Release::Asked(now);
                 }
                 self.observe(now, &mut actions);
             }
             Event::Settings(settings) => {
                 self.is_server = servers(&settings);
+                if settings.targets != self.settings.targets {
+                    self.wans.iter_mut().for_each(|wan| wan.liveness.retarget());
+                }
                 self.settings = *settings;
                 self.discover(now, &mut actions);
                 self.observe(now, &mut actions);
                 self.replan = true;
             }
             Event::Tick => {}
+        }
+        if self.wans.iter().any(|w| w.release.deadline().is_some_and(|at| now >= at)) {
+            self.observe(now, &mut actions);
         }
         self.judge(now, &mut actions);
         self.ask(now, &mut actions);
@@ -240,8 +256,10 @@ impl Mind {
             let Some(wan) = self.wans.get_mut(at) else { break };
             let (mut obstacle, v4) = discover::obstacle(&self.world, &wan.name);
             wan.release = match (wan.release, obstacle) {
-                (Release::Asked | Release::Down, Some(_)) => Release::Down,
+                (Release::Asked(_) | Release::Down, Some(_)) => Release::Down,
                 (Release::Down, None) => Release::No,
+                // The word came late, as hotplug's may: the interface is up again, or never went down.
+                (Release::Asked(at), None) if now.since(at) >= RELEASE_PATIENCE => Release::No,
                 (release, _) => release,
             };
             if wan.release != Release::No {
@@ -418,7 +436,7 @@ impl Mind {
         if rounds == 0 {
             return;
         }
-        let free = self.wans.iter_mut().enumerate().filter(|(at, w)| !asked.contains(at) && is_live(w));
+        let free = self.wans.iter_mut().enumerate().filter(|(at, w)| !asked.contains(at) && is_up(w));
         for (_, wan) in free.take(WITNESSES) {
             wan.liveness.bear_witness(now, &self.settings, of_server, &mut out);
             wan.traffic.probed(out.len());

@@ -125,6 +125,10 @@ impl Plan<'_> {
         if addresses.peek().is_none() {
             return false;
         }
+        // With its source goes the route, by the kernel's own hand; with it there the route leads where it led.
+        if route.prefsrc.is_some() {
+            return addresses.any(|a| Some(a.local) == route.prefsrc);
+        }
         let onlink = route.flags & ONLINK != 0 || route.nexthop_id.is_some();
         match route.gateway {
             Some(IpAddr::V4(gateway)) if !onlink => addresses.any(|a| match (a.peer, a.local) {
@@ -185,6 +189,10 @@ impl Plan<'_> {
         let in_front: Vec<Route> =
             foreign.iter().chain(&ours).filter(|r| r.metric <= floor).cloned().collect();
         for route in in_front {
+            // A gateway that is reached by ways we do not see: its copy would be taken for stale.
+            if !self.is_reachable(&route) {
+                continue;
+            }
             if !route.is_ours() {
                 self.remember(wan, &route);
             }

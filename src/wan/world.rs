@@ -81,6 +81,34 @@ impl Change {
     }
 }
 
+/// What must not be done any more because something before it failed: a route whose copy could not be made, or of
+/// which nothing could be written down, stays where it is.
+#[derive(Debug, Default)]
+pub struct Failures {
+    memory: bool,
+    routes: Vec<(Option<IfIndex>, Family)>,
+}
+
+impl Failures {
+    /// Notes that a change failed.
+    pub fn note(&mut self, change: &Change) {
+        match change {
+            Change::Remember(_) => self.memory = true,
+            Change::AddRoute(r) | Change::ReplaceRoute(r) => self.routes.push((r.oif, r.family)),
+            _ => {}
+        }
+    }
+
+    /// This change rests on one that failed.
+    pub fn bar(&self, change: &Change) -> bool {
+        match change {
+            Change::AddRoute(_) => self.memory,
+            Change::DeleteRoute(r) => self.memory || self.routes.contains(&(r.oif, r.family)),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let route = |f: &mut fmt::Formatter<'_>, verb: &str, r: &Route| {
@@ -182,6 +210,20 @@ impl Moved {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_route_whose_copy_failed_stays() {
+        let (one, two) =
+            (crate::testing::netifd_default(IfIndex(1)), crate::testing::netifd_default(IfIndex(2)));
+        let mut failures = Failures::default();
+        failures.note(&Change::AddRoute(one.clone()));
+        assert!(failures.bar(&Change::DeleteRoute(one.clone())));
+        assert!(
+            !failures.bar(&Change::DeleteRoute(two.clone())) && !failures.bar(&Change::AddRoute(two.clone()))
+        );
+        failures.note(&Change::Remember(Memory::default()));
+        assert!(failures.bar(&Change::DeleteRoute(two.clone())) && failures.bar(&Change::AddRoute(two)));
+    }
 
     #[test]
     fn memory_reads_back_and_survives_a_torn_line() {

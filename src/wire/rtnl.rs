@@ -203,6 +203,17 @@ pub enum Object {
     Rule(Rule),
 }
 
+impl Object {
+    /// The family of a route or a rule.
+    pub fn family(&self) -> Option<Family> {
+        match self {
+            Object::Route(route) => Some(route.family),
+            Object::Rule(rule) => Some(Family::of(rule.source)),
+            Object::Link(_) | Object::Address(_) => None,
+        }
+    }
+}
+
 /// Reads the body of an RTM_NEW* or RTM_DEL* message; None for what does not concern us (other routes than unicast
 /// defaults, other people's rules, families beside IP).
 pub fn decode(kind: u16, body: &[u8]) -> Result<Option<Object>, Malformed> {
@@ -397,8 +408,10 @@ pub fn route_request(op: RouteOp, route: &Route) -> Request {
     if route.metric != Metric(0) {
         request = request.attr_u32(libc::RTA_PRIORITY, route.metric.0);
     }
-    if let (Some(id), true) = (route.nexthop_id, op != RouteOp::Delete) {
-        return request.attr_u32(RTA_NH_ID, id).raw(&route.rest);
+    if let Some(id) = route.nexthop_id {
+        // fib_nh_match compares the object, or gateway and device, never both.
+        let request = request.attr_u32(RTA_NH_ID, id);
+        return if op == RouteOp::Delete { request } else { request.raw(&route.rest) };
     }
     if let Some(gateway) = route.gateway {
         request = request.attr(libc::RTA_GATEWAY, &octets(gateway));
@@ -440,6 +453,16 @@ pub enum Dump {
     Routes(Family),
     /// Rules of a family.
     Rules(Family),
+}
+
+impl Dump {
+    /// The family that is asked for, if it is one.
+    pub fn family(self) -> Option<Family> {
+        match self {
+            Dump::Routes(family) | Dump::Rules(family) => Some(family),
+            Dump::Links | Dump::Addresses => None,
+        }
+    }
 }
 
 /// The dump request. The fixed part has its full size, as NETLINK_GET_STRICT_CHK demands.

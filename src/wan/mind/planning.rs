@@ -1,6 +1,8 @@
 //! From verdicts to changes: what the planners of routes, rules and endpoints are asked, and in which order their
 //! changes are made.
 
+use std::time::Duration;
+
 use super::super::endpoints::{self, Want};
 use super::super::liveness::{Obstacle, State};
 use super::super::routes::{self, Class};
@@ -42,6 +44,7 @@ impl Mind {
         }
         self.refill(now);
         if self.credit == 0 {
+            self.replan_at = now + Duration::from_millis(100);
             return;
         }
         self.replan = false;

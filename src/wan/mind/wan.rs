@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::backup::BackupWatch;
 use super::super::liveness::Liveness;
 use super::super::traffic::{Load, Traffic};
+use super::RELEASE_PATIENCE;
 use crate::types::{IfIndex, IfName, Time};
 
 /// One WAN, seen once and remembered.
@@ -32,7 +33,7 @@ pub(super) enum Release {
     /// Nobody does.
     No,
     /// We were told, the kernel does not show it yet.
-    Asked,
+    Asked(Time),
     /// It is down; once it is up again this is over.
     Down,
 }
@@ -46,5 +47,15 @@ impl Wan {
     /// The class of its traffic.
     pub(super) fn load(&self, now: Time) -> Load {
         self.traffic.load(now, self.rtt())
+    }
+}
+
+impl Release {
+    /// When a word that nothing follows is forgotten.
+    pub(super) fn deadline(self) -> Option<Time> {
+        match self {
+            Release::Asked(at) => Some(at + RELEASE_PATIENCE),
+            Release::No | Release::Down => None,
+        }
     }
 }
