@@ -150,7 +150,7 @@ impl Plan<'_> {
             if self.is_planned_away(&route) {
                 continue;
             }
-            if foreign.is_empty() {
+            if !self.is_replaced(wan, &route, &foreign) {
                 let Some(entry) = self.memory.moved(&wan.name, &route).cloned() else { continue };
                 // Somebody else stands there now: better behind than gone.
                 if self.taken.contains(&entry.metric) {
@@ -162,6 +162,13 @@ impl Plan<'_> {
             }
             self.delete(route);
         }
+    }
+
+    /// Whoever had made the default that `copy` was made of has put another in its place: by the same gateway, or
+    /// with the same metric. A second default of the device is none of that.
+    fn is_replaced(&self, wan: &WanView, copy: &Route, foreign: &[Route]) -> bool {
+        let home = self.memory.moved(&wan.name, copy).map(|entry| entry.metric);
+        foreign.iter().any(|f| f.gateway == copy.gateway || home.is_none_or(|metric| metric == f.metric))
     }
 
     /// Puts the defaults of a WAN behind those of all better ones.
@@ -209,8 +216,10 @@ impl Plan<'_> {
             self.delete(route);
         }
         // What is left over stands beside the WAN's real default, which changed or came back behind.
-        for route in spare.into_iter().filter(|_| !foreign.is_empty()) {
-            self.delete(route);
+        for route in spare {
+            if self.is_replaced(wan, &route, &foreign) {
+                self.delete(route);
+            }
         }
     }
 
