@@ -161,6 +161,8 @@ struct Manager {
     sender: Sender<Wake>,
     receiver: Receiver<Wake>,
     resync_at: Time,
+    /// What stands in the run directory.
+    written: Memory,
     /// How long after a failed change the kernel is read again.
     retry: Duration,
     /// TCP probes under way.
@@ -194,6 +196,7 @@ impl Manager {
             notes.push(missing.to_string());
         }
         Ok(Manager {
+            written: memory.clone(),
             mind: Mind::new(settings, memory, now),
             kind,
             args,
@@ -398,8 +401,12 @@ impl Manager {
                 Action::Tell(decision) if decision.is_routine() => log::debug!("{decision}"),
                 Action::Tell(decision) => log::info!("{decision}"),
                 Action::Change(change) if failures.bar(&change) => {}
-                Action::Change(change) => {
+                Action::Change(mut change) => {
                     changed = true;
+                    if let (Change::Remember(memory), true) = (&mut change, failures.of_routes()) {
+                        // What was to be forgotten is not home yet.
+                        memory.moved.clone_from(&self.written.moved);
+                    }
                     if !self.apply(&change) {
                         failures.note(&change);
                         failed = true;
@@ -413,6 +420,9 @@ impl Manager {
             (true, false) => Duration::ZERO,
             (true, true) => self.retry,
         };
+        if failed {
+            self.mind.recall(self.written.clone());
+        }
         // What cannot be done (a kernel without this or that) is tried more and more rarely.
         self.retry = if failed { (self.retry * 2).min(RESYNC) } else { RETRY };
         self.resync_at = match failed {
@@ -425,7 +435,9 @@ impl Manager {
     /// Does one change and says whether it is done.
     fn apply(&mut self, change: &Change) -> bool {
         let result = match change {
-            Change::Remember(memory) => write_memory(self.kind, &self.run_dir, memory),
+            Change::Remember(memory) => {
+                write_memory(self.kind, &self.run_dir, memory).inspect(|()| self.written = memory.clone())
+            }
             change => self.kernel.apply(change),
         };
         let subject = report::subject(change, &self.mind);

@@ -149,6 +149,11 @@ impl Mind {
         self.world = world;
     }
 
+    /// Takes back what it remembers, when not all that it asked for could be done.
+    pub fn recall(&mut self, memory: Memory) {
+        self.memory = memory;
+    }
+
     /// Takes in an event and gives what is to be done, in that order.
     pub fn handle(&mut self, event: Event, now: Time) -> Vec<Action> {
         let mut actions = Vec::new();

@@ -99,10 +99,15 @@ impl Failures {
         }
     }
 
+    /// A route could not be added, so memory of moved routes must stay as it is.
+    pub fn of_routes(&self) -> bool {
+        !self.routes.is_empty()
+    }
+
     /// This change rests on one that failed.
     pub fn bar(&self, change: &Change) -> bool {
         match change {
-            Change::AddRoute(_) => self.memory,
+            Change::AddRoute(_) | Change::AddEndpoint(_) => self.memory,
             Change::DeleteRoute(r) => self.memory || self.routes.contains(&(r.oif, r.family)),
             _ => false,
         }
