@@ -7,7 +7,6 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -24,20 +23,20 @@ use crate::sys::caps::{self, Capability};
 use crate::sys::clock;
 use crate::sys::control::{self, Client, ControlSocket};
 use crate::sys::kernel::{Changes, Kernel, SubflowEvents};
-use crate::sys::probe::{self, EchoSocket};
 use crate::sys::rundir::RunDir;
 use crate::sys::signals::{Asked, DaemonSignals};
 use crate::sys::sysfs;
 use crate::types::{IfIndex, IfName, Time};
-use crate::wan::liveness::{Method, Probe};
 use crate::wan::mind::{Action, Event, Mind};
-use crate::wan::settings::{MAX_WANS, Settings, Target};
+use crate::wan::settings::{MAX_WANS, Settings};
 use crate::wan::world::{Change, Failures, Memory};
 
 mod halves;
+mod probing;
 mod report;
 
 use halves::{read_memory, take_locks, write_memory};
+use probing::Echoes;
 
 /// Where locks, memory and sockets are.
 pub const RUN_DIR: &str = "/var/run/bsbf";
@@ -49,8 +48,6 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Notifications come in bunches (a link's end takes its address and routes with it); this long after the first the
 /// kernel is read, once for all of them.
 const BUNCH: Duration = Duration::from_millis(2);
-/// TCP probes under way at once: each is a socket, for up to four seconds, and there are 1024 descriptors.
-const MAX_KNOCKS: usize = 128;
 /// A WAN that drops MPTCP's SYN would else turn MPTCP off for all connections on all WANs for an hour (since 6.12).
 const BLACKHOLE_TIMEOUT: &str = "net/mptcp/blackhole_timeout";
 
@@ -143,12 +140,6 @@ enum Wake {
     Client(Client),
     /// A listener broke; there is no going on without it.
     Broken(Error),
-}
-
-struct Echoes {
-    socket: Rc<EchoSocket>,
-    name: IfName,
-    _reader: smol::Task<()>,
 }
 
 struct Manager {
@@ -446,76 +437,6 @@ impl Manager {
             Err(e) => log::warn!("{subject}cannot {change}: {e}"),
         }
         result.is_ok()
-    }
-
-    /// Sends a probe. What cannot be sent will be missed, which is what it means.
-    fn probe(&mut self, index: IfIndex, probe: Probe, target: Target, executor: &LocalExecutor<'_>) {
-        let Some(name) = self.mind.wans().iter().find(|w| w.index == index).map(|w| w.name.clone()) else {
-            return;
-        };
-        match probe.method {
-            Method::Icmp => {
-                let v4 = target.address.is_ipv4();
-                let usable =
-                    self.echoes.get(&index).is_some_and(|e| e.name == name && e.socket.is_v4() == v4);
-                if !usable {
-                    match self.open_echoes(index, &name, v4, executor) {
-                        Ok(echoes) => drop(self.echoes.insert(index, echoes)),
-                        Err(e) => {
-                            log::warn!("{name}: cannot open a socket for probes (CAP_NET_RAW?): {e}");
-                            return;
-                        }
-                    }
-                }
-                let Some(echoes) = self.echoes.get(&index) else { return };
-                if let Err(e) = echoes.socket.send(target.address, probe.seq) {
-                    log::debug!("{name}: cannot ask {}: {e}", target.address);
-                }
-            }
-            Method::Tcp => {
-                if self.knocks.get() >= MAX_KNOCKS {
-                    return;
-                }
-                let (sender, knocks) = (self.sender.clone(), Rc::clone(&self.knocks));
-                knocks.set(knocks.get() + 1);
-                let address = SocketAddr::new(target.address, target.port);
-                let knocking = async move {
-                    match probe::knock(&name, address).await {
-                        Ok(true) => drop(sender.send(Wake::Answer { index, seq: probe.seq }).await),
-                        Ok(false) => {}
-                        Err(e) => log::debug!("{name}: cannot knock at {address}: {e}"),
-                    }
-                    knocks.set(knocks.get() - 1);
-                };
-                executor.spawn(knocking).detach();
-            }
-        }
-    }
-
-    fn open_echoes(
-        &mut self,
-        index: IfIndex,
-        name: &IfName,
-        v4: bool,
-        executor: &LocalExecutor<'_>,
-    ) -> std::io::Result<Echoes> {
-        self.next_echo_id = self.next_echo_id.wrapping_add(1);
-        let socket = Rc::new(EchoSocket::open(name, v4, self.next_echo_id)?);
-        let (reading, sender) = (Rc::clone(&socket), self.sender.clone());
-        let reader = executor.spawn(async move {
-            loop {
-                match reading.receive().await {
-                    Ok(seq) if sender.send(Wake::Answer { index, seq }).await.is_err() => return,
-                    Ok(_) => {}
-                    // A device that goes down leaves ENETDOWN behind, once.
-                    Err(e) => {
-                        log::debug!("if{}: {e}", index.0);
-                        smol::Timer::after(BUNCH).await;
-                    }
-                }
-            }
-        });
-        Ok(Echoes { socket, name: name.clone(), _reader: reader })
     }
 
     fn serve(&mut self, client: Client, executor: &LocalExecutor<'_>) {
