@@ -28,14 +28,17 @@ use crate::sys::signals::{Asked, DaemonSignals};
 use crate::sys::sysfs;
 use crate::types::{IfIndex, IfName, Time};
 use crate::wan::mind::{Action, Event, Mind};
+use crate::wan::record::Reason;
 use crate::wan::settings::{MAX_WANS, Settings};
 use crate::wan::world::{Change, Failures, Memory};
 
 mod halves;
+mod mirror;
 mod probing;
 mod report;
 
 use halves::{read_memory, take_locks, write_memory};
+use mirror::Mirror;
 use probing::Echoes;
 
 /// Where locks, memory and sockets are.
@@ -144,6 +147,7 @@ enum Wake {
 
 struct Manager {
     kind: Kind,
+    began: Time,
     args: ManagerArgs,
     run_dir: RunDir,
     kernel: Kernel,
@@ -154,6 +158,8 @@ struct Manager {
     resync_at: Time,
     /// What stands in the run directory.
     written: Memory,
+    /// The record's copy there.
+    mirror: Mirror,
     /// How long after a failed change the kernel is read again.
     retry: Duration,
     /// TCP probes under way.
@@ -186,10 +192,15 @@ impl Manager {
             log::warn!("{missing}, routes are managed all the same");
             notes.push(missing.to_string());
         }
+        let mut mind = Mind::new(settings, memory.clone(), now);
+        let mirror = Mirror::new(kind.name);
+        mind.begin(mirror.read(&run_dir, now), now);
         Ok(Manager {
-            written: memory.clone(),
-            mind: Mind::new(settings, memory, now),
+            written: memory,
+            mirror,
+            mind,
             kind,
+            began: now,
             args,
             run_dir,
             kernel,
@@ -385,32 +396,34 @@ impl Manager {
     }
 
     fn tell_mind(&mut self, event: Event, executor: &LocalExecutor<'_>) {
+        let at = clock::now();
         // Endpoints change without notification, so what was done is looked at; what failed, a little later.
-        let (mut failures, mut failed, mut changed) = (Failures::default(), false, false);
-        for action in self.mind.handle(event, clock::now()) {
+        let (mut failures, mut changes) = (Failures::default(), Vec::new());
+        for action in self.mind.handle(event, at) {
             match action {
                 Action::Tell(decision) if decision.is_routine() => log::debug!("{decision}"),
                 Action::Tell(decision) => log::info!("{decision}"),
                 Action::Change(change) if failures.bar(&change) => {}
                 Action::Change(mut change) => {
-                    changed = true;
                     if let (Change::Remember(memory), true) = (&mut change, failures.of_routes()) {
                         // What was to be forgotten is not home yet.
                         memory.moved.clone_from(&self.written.moved);
                     }
-                    if !self.apply(&change) {
+                    let done = self.apply(&change);
+                    if !done {
                         failures.note(&change);
-                        failed = true;
                     }
+                    changes.push((change, done));
                 }
                 Action::Probe(index, probe, target) => self.probe(index, probe, target, executor),
             }
         }
-        let look_after = match (changed, failed) {
-            (false, _) => return,
-            (true, false) => Duration::ZERO,
-            (true, true) => self.retry,
-        };
+        self.conclude(at, &changes);
+        if changes.is_empty() {
+            return;
+        }
+        let failed = changes.iter().any(|(_, done)| !done);
+        let look_after = if failed { self.retry } else { Duration::ZERO };
         if failed {
             self.mind.recall(self.written.clone());
         }
@@ -439,6 +452,14 @@ impl Manager {
         result.is_ok()
     }
 
+    /// Notes what came of the last decisions.
+    fn conclude(&mut self, at: Time, changes: &[(Change, bool)]) {
+        let lines = self.mind.conclude(at, changes, clock::now().since(at));
+        if !lines.is_empty() {
+            self.mirror.append(&self.run_dir, &lines, self.mind.record());
+        }
+    }
+
     fn serve(&mut self, client: Client, executor: &LocalExecutor<'_>) {
         let answer = match client.question.split_once(' ') {
             Some(("release", name)) => match name.parse() {
@@ -449,8 +470,9 @@ impl Manager {
                 Err(e) => format!("error: {e}\n"),
             },
             None if client.question == "status" => {
-                report::status(self.kind.name, &self.mind, &self.notes, clock::now()).to_json()
+                report::status(self.kind.name, self.began, &self.mind, &self.notes, clock::now()).to_json()
             }
+            None if client.question == "decisions" => self.mind.record().to_text(),
             _ => format!("error: unknown question '{}'\n", client.question),
         };
         executor.spawn(async move { client.answer(&answer).await }).detach();
@@ -463,12 +485,19 @@ impl Manager {
             Ok(world) => self.mind.see(world),
             Err(e) => log::warn!("cannot read the kernel's routes, what was seen last has to do: {e}"),
         }
-        let mut failures = Failures::default();
+        let (at, mut failures, mut changes) = (clock::now(), Failures::default(), Vec::new());
         for change in self.mind.farewell() {
-            if !failures.bar(&change) && !self.apply(&change) {
+            if failures.bar(&change) {
+                continue;
+            }
+            let done = self.apply(&change);
+            if !done {
                 failures.note(&change);
             }
+            changes.push((change, done));
         }
+        self.mind.note(Reason::Ended, at);
+        self.conclude(at, &changes);
         log::info!("bsbf-{}: ended, default routes are where they were", self.kind.name);
         Ok(EXIT_DONE)
     }

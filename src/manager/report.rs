@@ -6,11 +6,12 @@ use crate::types::{IfIndex, Time};
 use crate::wan::discover;
 use crate::wan::liveness::State;
 use crate::wan::mind::{Mind, Wan};
+use crate::wan::record::Decision;
 use crate::wan::source_rules::Slot;
 use crate::wan::world::Change;
-use crate::wire::mptcp_pm::FLAG_BACKUP;
-use crate::wire::rtnl::TABLE_MAIN;
-use crate::wire::status::{EndpointStatus, EventStatus, Status, VERSION, WanStatus};
+use crate::wire::mptcp_pm::{self, FLAG_BACKUP};
+use crate::wire::rtnl::{Family, TABLE_MAIN};
+use crate::wire::status::{EndpointStatus, EventStatus, LimitsStatus, Status, VERSION, WanStatus};
 
 /// Moves of default routes and endpoints are what people look for; tables and rules follow from them.
 pub fn level_of(change: &Change) -> log::Level {
@@ -31,23 +32,35 @@ pub fn subject(change: &Change, mind: &Mind) -> String {
     change.index().and_then(name).unwrap_or_default()
 }
 
-/// Everything the manager knows.
-pub fn status(daemon: &str, mind: &Mind, notes: &[String], now: Time) -> Status {
+/// Decisions that the status shows; all of them are in the record.
+const EVENTS: usize = 10;
+/// A projection onto 30 days needs at least this long.
+const PROJECTABLE: Duration = Duration::from_secs(60);
+const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Everything the manager knows; it began at `began`.
+pub fn status(daemon: &str, began: Time, mind: &Mind, notes: &[String], now: Time) -> Status {
     let mut notes = notes.to_vec();
     if !mind.left_out().is_empty() {
         let names: Vec<&str> = mind.left_out().iter().map(|n| n.as_str()).collect();
         notes.push(format!("no place for {}: there are 8 WANs already", names.join(", ")));
     }
+    let event = |d: &Decision| EventStatus { ago_ms: millis(now.since(d.at)), text: d.to_string() };
+    let mut events: Vec<EventStatus> = mind.record().iter().rev().take(EVENTS).map(event).collect();
+    events.reverse();
     Status {
         version: VERSION,
         daemon: daemon.to_string(),
+        software: env!("CARGO_PKG_VERSION").to_string(),
+        pid: std::process::id(),
+        uptime_ms: millis(now.since(began)),
+        limits: mind
+            .world()
+            .limits
+            .map(|l| LimitsStatus { subflows: l.subflows, add_addr_accepted: l.add_addr_accepted }),
         wans: mind.wans().iter().map(|wan| wan_status(wan, mind, now)).collect(),
         notes,
-        events: mind
-            .record()
-            .iter()
-            .map(|d| EventStatus { ago_ms: millis(now.since(d.at)), text: d.to_string() })
-            .collect(),
+        events,
     }
 }
 
@@ -57,10 +70,7 @@ fn wan_status(wan: &Wan, mind: &Mind, now: Time) -> WanStatus {
     let mut reason = mind.record().last_of(&wan.name).map_or(String::new(), |d| d.reason.to_string());
     if wan.liveness.state() == State::Suspect {
         let evidence = wan.liveness.evidence(now);
-        let (lost, seconds) = (evidence.lost, evidence.span.as_secs_f64());
-        reason = format!(
-            "{reason}; {lost} probes lost in {seconds:.1} s so far, no other WAN vouches for the world"
-        );
+        reason = format!("{reason}; {evidence} so far, no other WAN vouches for the world");
     }
     if let Some(note) = &wan.note {
         reason = format!("{reason}; {note}");
@@ -68,6 +78,9 @@ fn wan_status(wan: &Wan, mind: &Mind, now: Time) -> WanStatus {
     let ms = |d: Duration| (d.as_secs_f64() * 10_000.0).round() / 10.0;
     let (rx_rate, tx_rate) = wan.traffic.rates();
     let (rx_bytes, tx_bytes) = wan.traffic.totals();
+    let (probes_sent, probes_answered) = wan.liveness.probe_counts();
+    let (probe_tx_bytes, probe_rx_bytes) = wan.liveness.probe_bytes();
+    let best = discover::best_default(world, wan.index);
     WanStatus {
         name: wan.name.to_string(),
         ifindex: wan.index.0,
@@ -77,20 +90,39 @@ fn wan_status(wan: &Wan, mind: &Mind, now: Time) -> WanStatus {
         rtt_ms: wan.liveness.rtt().last().map(ms),
         rtt_average_ms: wan.liveness.rtt().average().map(ms),
         loss_percent: wan.liveness.loss_percent(),
-        metric: discover::best_metric(world, wan.index).map(|m| m.0),
+        metric: best.map(|r| r.metric.0),
+        gateway: best.and_then(|r| r.gateway).map(|g| g.to_string()),
+        addresses: Family::BOTH
+            .into_iter()
+            .flat_map(|family| world.global_addresses(wan.index, family))
+            .map(|a| a.local.to_string())
+            .collect(),
+        metered: mind.is_metered(wan),
+        backup: mind.is_backup(wan),
+        load: wan.load(now).as_str().to_string(),
         table: Slot::table(wan.slot),
         endpoints: endpoints
             .map(|e| EndpointStatus {
                 id: e.id.0.into(),
                 address: e.address.to_string(),
                 backup: e.flags & FLAG_BACKUP != 0,
+                flags: mptcp_pm::flag_names(e.flags),
             })
             .collect(),
         rx_rate,
         tx_rate,
         rx_bytes,
         tx_bytes,
+        probes_sent,
+        probes_answered,
+        probe_tx_bytes,
+        probe_rx_bytes,
+        probe_bytes_month: a_month(probe_tx_bytes + probe_rx_bytes, now.since(wan.found)),
     }
+}
+
+fn a_month(bytes: u64, time: Duration) -> Option<u64> {
+    (time >= PROJECTABLE).then(|| bytes.saturating_mul(MONTH.as_secs()) / time.as_secs())
 }
 
 fn millis(d: Duration) -> u64 {

@@ -62,6 +62,16 @@ impl RunDir {
         }
     }
 
+    /// Adds a text to a file.
+    pub fn append(&self, name: &str, text: &str) -> io::Result<()> {
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o644)
+            .open(self.path(name))?
+            .write_all(text.as_bytes())
+    }
+
     /// Puts a text in the place of a file in one step; the directory is in memory, so it need not be synced.
     pub fn write(&self, name: &str, text: &str) -> io::Result<()> {
         let temporary = self.path(&format!(".{name}.new"));

@@ -4,7 +4,7 @@ use super::liveness::Obstacle;
 use super::settings::Settings;
 use super::world::World;
 use crate::types::{IfIndex, IfName, Metric};
-use crate::wire::rtnl::{Family, Link, TABLE_MAIN};
+use crate::wire::rtnl::{Family, Link, Route, TABLE_MAIN};
 
 /// IFLA_INFO_KIND of devices that run over other devices; their default route is not a way out of its own.
 const TUNNELS: [&str; 14] = [
@@ -37,10 +37,15 @@ pub fn wans<'a>(world: &'a World, settings: &Settings) -> Vec<&'a Link> {
     found.into_iter().map(|(_, link)| link).collect()
 }
 
-/// The lowest metric of a device's defaults, ours or others'; IPv4 counts where there is any.
-pub fn best_metric(world: &World, index: IfIndex) -> Option<Metric> {
-    let best = |family| world.defaults(TABLE_MAIN, family, index).map(|r| r.metric).min();
+/// The default of a device with the lowest metric, ours or others'; IPv4 counts where there is any.
+pub fn best_default(world: &World, index: IfIndex) -> Option<&Route> {
+    let best = |family| world.defaults(TABLE_MAIN, family, index).min_by_key(|r| r.metric);
     best(Family::V4).or_else(|| best(Family::V6))
+}
+
+/// Its metric.
+pub fn best_metric(world: &World, index: IfIndex) -> Option<Metric> {
+    best_default(world, index).map(|r| r.metric)
 }
 
 fn is_eligible(link: &Link, settings: &Settings) -> bool {

@@ -25,12 +25,16 @@ use super::traffic::{DEEP_QUEUE, Load, Traffic};
 use crate::types::Time;
 
 mod asking;
+mod state;
 
 use asking::next_beat;
+pub use state::{Obstacle, State};
 
 /// What may fall silent for a moment though it lives: a handover in LTE takes up to 300 ms. The lost probes must
 /// have been sent over at least this long.
 const HANDOVER: Duration = Duration::from_millis(300);
+/// A suspicion for which no other WAN vouches is told after this long.
+const UNVOUCHED: Duration = Duration::from_secs(2);
 /// A WAN whose link came back is asked at the fast interval for this long.
 const EAGER: Duration = Duration::from_secs(2);
 /// TCP takes over where ICMP has been unanswered this long while TCP was answered.
@@ -42,66 +46,13 @@ const FLAP_HOLD: Duration = Duration::from_secs(10);
 /// The longest hold-down.
 const FLAP_HOLD_MAX: Duration = Duration::from_secs(120);
 
-/// What a WAN is taken for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// New; nothing answered yet, nothing is decided.
-    Testing,
-    /// Answers.
-    Up,
-    /// Answers are missing; still used.
-    Suspect,
-    /// Not used as long as another is there.
-    Down,
-}
-
-impl State {
-    /// The word for logs and status.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            State::Testing => "testing",
-            State::Up => "up",
-            State::Suspect => "suspect",
-            State::Down => "down",
-        }
-    }
-}
-
-/// What stands in the way of any probe, as the kernel or the system tells it; any of these ends all doubt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Obstacle {
-    /// No such device now.
-    Gone,
-    /// Administratively down.
-    AdminDown,
-    /// No link detected.
-    NoCarrier,
-    /// No usable address.
-    NoAddress,
-    /// No default route.
-    NoDefault,
-    /// Told to let go (hotplug ifdown).
-    Released,
-}
-
-impl std::fmt::Display for Obstacle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Obstacle::Gone => "device gone",
-            Obstacle::AdminDown => "administratively down",
-            Obstacle::NoCarrier => "no carrier",
-            Obstacle::NoAddress => "no address",
-            Obstacle::NoDefault => "no default route",
-            Obstacle::Released => "interface taken down",
-        })
-    }
-}
-
 /// The probing of one WAN.
 #[derive(Clone, Debug)]
 pub struct Liveness {
     state: State,
     since: Time,
+    /// When it was left, however often the reason has changed since.
+    left: Time,
     obstacle: Option<Obstacle>,
     /// IPv4 targets are asked; else IPv6.
     v4: bool,
@@ -139,6 +90,7 @@ impl Liveness {
         Liveness {
             state: State::Testing,
             since: now,
+            left: now,
             obstacle: None,
             v4: true,
             rtt: Rtt::default(),
@@ -170,6 +122,11 @@ impl Liveness {
     /// When the state began.
     pub fn since(&self) -> Time {
         self.since
+    }
+
+    /// When the WAN went down, whatever stood in its way since.
+    pub fn left(&self) -> Time {
+        self.left
     }
 
     /// What stands in the way, if the WAN is down for it.
@@ -210,6 +167,23 @@ impl Liveness {
     /// What speaks against this WAN, witnessed or not.
     pub fn evidence(&self, now: Time) -> Evidence {
         self.log.evidence(now, self.counting())
+    }
+
+    /// Too much was lost for too long, and nobody vouched for the world: what speaks against this WAN.
+    pub fn unvouched(&self, now: Time, settings: &Settings) -> Option<Evidence> {
+        let evidence = self.evidence(now);
+        let long = self.state == State::Suspect && now.since(self.since) >= UNVOUCHED;
+        (long && evidence.lost >= self.needed(settings)).then_some(evidence)
+    }
+
+    /// The probes so far, in bytes of IP: sent, received.
+    pub fn probe_bytes(&self) -> (u64, u64) {
+        self.log.bytes(self.v4)
+    }
+
+    /// The probes so far: sent, answered.
+    pub fn probe_counts(&self) -> (u64, u64) {
+        self.log.counts()
     }
 
     /// When `expire` or `probe` have something to do next; None while something stands in the way.
@@ -440,6 +414,9 @@ impl Liveness {
     }
 
     fn enter(&mut self, state: State, now: Time) {
+        if state == State::Down && self.state != State::Down {
+            self.left = now;
+        }
         self.state = state;
         self.since = now;
         self.doubt_since = now;

@@ -6,13 +6,14 @@ use std::time::Duration;
 use super::backup::BackupWatch;
 use super::discover;
 use super::liveness::{Liveness, Obstacle, Probe, State};
-use super::record::{Decision, Reason, Record};
+use super::record::{Decision, Outcome, Reason, Record};
 use super::settings::{MAX_TARGETS, MAX_WANS, Settings, Target};
 use super::source_rules::Slot;
 use super::traffic::Traffic;
 use super::world::{Change, Memory, World};
 use crate::types::{IfIndex, IfName, Time};
 
+mod judging;
 mod planning;
 mod wan;
 
@@ -126,6 +127,16 @@ impl Mind {
         &self.left_out
     }
 
+    /// The WAN is probed sparingly.
+    pub fn is_metered(&self, wan: &Wan) -> bool {
+        is_metered(&self.settings, &self.world, wan)
+    }
+
+    /// The WAN is used only when no other lives: configured so, or proved slow and thin.
+    pub fn is_backup(&self, wan: &Wan) -> bool {
+        self.settings.backup.contains(&wan.name) || self.settings.backup_auto && wan.backup.is_backup()
+    }
+
     /// When `Event::Tick` is wanted at the latest.
     pub fn next_deadline(&self, now: Time) -> Time {
         let probing = self.wans.iter().filter_map(|w| w.liveness.deadline(w.load(now))).min();
@@ -147,6 +158,25 @@ impl Mind {
     /// Takes in the kernel as it is, and nothing else: for those who will only clean up.
     pub fn see(&mut self, world: World) {
         self.world = world;
+    }
+
+    /// Goes on with the record of an earlier run.
+    pub fn begin(&mut self, record: Record, now: Time) {
+        self.record = record;
+        self.note(Reason::Started, now);
+    }
+
+    /// Keeps a decision about no WAN.
+    pub fn note(&mut self, reason: Reason, at: Time) {
+        let (from, to) = (State::Testing, State::Testing);
+        self.record.keep(Decision { at, name: None, from, to, reason, outcome: Outcome::default() });
+    }
+
+    /// Takes in what became of the changes asked for at `at`, and how long all of them took. Gives the record's new
+    /// lines, to be written down.
+    pub fn conclude(&mut self, at: Time, changes: &[(Change, bool)], took: Duration) -> String {
+        let name_of = |index| self.world.links.iter().find(|l| l.index == index).map(|l| l.name.clone());
+        self.record.conclude(at, changes, took, name_of).map(Decision::to_line).collect()
     }
 
     /// Takes back what it remembers, when not all that it asked for could be done.
@@ -179,6 +209,7 @@ impl Mind {
                     self.wans.iter_mut().for_each(|wan| wan.liveness.retarget());
                 }
                 self.settings = *settings;
+                self.note(Reason::Reloaded, now);
                 self.discover(now, &mut actions);
                 self.observe(now, &mut actions);
                 self.replan = true;
@@ -203,9 +234,10 @@ impl Mind {
 
     /// Finds new WANs, and known ones whose device has another number now.
     fn discover(&mut self, now: Time, actions: &mut Vec<Action>) {
-        self.left_out.clear();
-        let excluded = |name: &IfName| self.settings.exclude.contains(name);
-        self.wans.retain(|w| !excluded(&w.name));
+        let left_out = std::mem::take(&mut self.left_out);
+        while let Some(at) = self.wans.iter().position(|w| self.settings.exclude.contains(&w.name)) {
+            self.drop_wan(at, Reason::Excluded, now, actions);
+        }
         let found: Vec<(IfName, IfIndex)> = discover::wans(&self.world, &self.settings)
             .into_iter()
             .map(|l| (l.name.clone(), l.index))
@@ -224,14 +256,18 @@ impl Mind {
                 let gone =
                     |w: &Wan| matches!(w.liveness.obstacle(), Some(Obstacle::Gone | Obstacle::NoDefault));
                 match self.wans.iter().position(gone) {
-                    Some(at) => drop(self.wans.remove(at)),
+                    Some(at) => self.drop_wan(at, Reason::Forgotten, now, actions),
                     None => {
+                        if !left_out.contains(&name) {
+                            self.tell(&name, State::Testing, Reason::NoPlace, now, actions);
+                        }
                         self.left_out.push(name);
                         continue;
                     }
                 }
             }
             let wan = Wan {
+                found: now,
                 slot: self.free_slot(index),
                 name: name.clone(),
                 index,
@@ -240,11 +276,17 @@ impl Mind {
                 note: None,
                 backup: BackupWatch::default(),
                 release: Release::No,
+                unvouched: None,
             };
             let _ = self.wans.push(wan); // a place was just made
             self.counters_at = now;
             self.tell(&name, State::Testing, Reason::Found, now, actions);
         }
+    }
+
+    fn drop_wan(&mut self, at: usize, reason: Reason, now: Time, actions: &mut Vec<Action>) {
+        let wan = self.wans.remove(at);
+        self.tell(&wan.name, wan.liveness.state(), reason, now, actions);
     }
 
     fn free_slot(&self, index: IfIndex) -> u8 {
@@ -283,14 +325,14 @@ impl Mind {
 
     fn on_answer(&mut self, index: IfIndex, seq: u16, now: Time, actions: &mut Vec<Action>) {
         let Some(wan) = self.wans.iter_mut().find(|w| w.index == index) else { return };
-        let from = wan.liveness.state();
+        let (from, since) = (wan.liveness.state(), wan.liveness.since());
         if wan.liveness.answered(seq, now, &mut wan.traffic, &self.is_server).is_none() {
             return;
         }
         let rtt = wan.liveness.rtt().last().unwrap_or_default();
         let name = wan.name.clone();
         if wan.liveness.state() != from {
-            self.tell(&name, from, Reason::Cleared { rtt }, now, actions);
+            self.tell(&name, from, Reason::Cleared { rtt, lasted: now.since(since) }, now, actions);
         }
     }
 
@@ -328,88 +370,6 @@ impl Mind {
             self.tell(&name, state, reason, now, actions);
             self.replan = true;
         }
-    }
-
-    /// Suspicions, verdicts and recoveries.
-    fn judge(&mut self, now: Time, actions: &mut Vec<Action>) {
-        for at in 0..self.wans.len() {
-            let Some(wan) = self.wans.get_mut(at) else { break };
-            let load = wan.load(now);
-            if wan.liveness.expire(now, load, &self.is_server) {
-                // What the traffic has been like matters now.
-                self.counters_at = now;
-                let (name, rtt) = (wan.name.clone(), wan.liveness.rtt().average().unwrap_or_default());
-                self.tell(&name, State::Up, Reason::Missing { rtt }, now, actions);
-            }
-        }
-        for at in 0..self.wans.len() {
-            self.condemn(at, now, actions);
-            self.judge_server(at, now, actions);
-            self.recover(at, now, actions);
-        }
-    }
-
-    fn condemn(&mut self, at: usize, now: Time, actions: &mut Vec<Action>) {
-        let Some(wan) = self.wans.get(at) else { return };
-        let load = wan.load(now);
-        let verdict = self.wans.iter().enumerate().filter(|(i, _)| *i != at).find_map(|(_, other)| {
-            let evidence = wan.liveness.condemned_by(&other.liveness, now, load, &self.settings)?;
-            Some((evidence, other.name.clone()))
-        });
-        let Some((evidence, witness)) = verdict else { return };
-        let (name, from) = (wan.name.clone(), wan.liveness.state());
-        let rtt = wan.liveness.rtt().average();
-        if let Some(wan) = self.wans.get_mut(at) {
-            wan.liveness.condemn(now, &self.settings);
-        }
-        self.tell(&name, from, Reason::Lost { evidence, rtt, witness }, now, actions);
-        self.replan = true;
-    }
-
-    fn judge_server(&mut self, at: usize, now: Time, actions: &mut Vec<Action>) {
-        let Some(wan) = self.wans.get(at) else { return };
-        let others = self.wans.iter().enumerate().filter(|(i, _)| *i != at);
-        let witness = others
-            .map(|(_, w)| w)
-            .find(|w| is_up(wan) && wan.liveness.server().is_lost_by(w.liveness.server()));
-        let (ok, reason) = match witness {
-            Some(witness) => (false, Reason::ServerLost { witness: witness.name.clone() }),
-            None if wan.liveness.server().is_back(self.settings.replies) => (true, Reason::ServerBack),
-            None => return,
-        };
-        let (name, state) = (wan.name.clone(), wan.liveness.state());
-        if let Some(wan) = self.wans.get_mut(at) {
-            wan.liveness.server_mut().set_ok(ok);
-        }
-        self.tell(&name, state, reason, now, actions);
-        self.replan = true;
-    }
-
-    fn recover(&mut self, at: usize, now: Time, actions: &mut Vec<Action>) {
-        let another = self.wans.iter().enumerate().any(|(i, w)| i != at && is_live(w));
-        let Some(wan) = self.wans.get_mut(at) else { return };
-        let from = wan.liveness.state();
-        // Held down only while there is something better.
-        if !wan.liveness.is_recovered(now, &self.settings, another) {
-            let replies = self.settings.replies;
-            if from == State::Down && wan.liveness.streak() == replies && wan.liveness.obstacle().is_none() {
-                let (flaps, hold) = (wan.liveness.flaps(now), wan.liveness.hold(now));
-                let held = Reason::HeldDown { flaps, hold };
-                let name = wan.name.clone();
-                if !hold.is_zero() && self.record.last_of(&name).is_none_or(|d| d.reason != held) {
-                    self.tell(&name, from, held, now, actions);
-                }
-            }
-            return;
-        }
-        let reason = match from {
-            State::Testing => Reason::Answered { rtt: wan.liveness.rtt().last().unwrap_or_default() },
-            _ => Reason::Recovered { replies: wan.liveness.streak() },
-        };
-        wan.liveness.recover(now);
-        let name = wan.name.clone();
-        self.tell(&name, from, reason, now, actions);
-        self.replan = true;
     }
 
     /// The probes that are due, and their witnesses.
@@ -451,7 +411,8 @@ impl Mind {
 
     fn tell(&mut self, name: &IfName, from: State, reason: Reason, at: Time, actions: &mut Vec<Action>) {
         let to = self.wans.iter().find(|w| &w.name == name).map_or(from, |w| w.liveness.state());
-        let decision = Decision { at, name: name.clone(), from, to, reason };
+        let name = Some(name.clone());
+        let decision = Decision { at, name, from, to, reason, outcome: Outcome::default() };
         // Single lost probes are no decisions; on a lossy link they would soon push out all that are.
         if !decision.is_routine() {
             self.record.keep(decision.clone());

@@ -16,6 +16,15 @@ const WITNESS_REACH: Duration = Duration::from_millis(300);
 /// What was sent this soon after an answered probe of the witness met the same world.
 const SAME_ROUND: Duration = Duration::from_millis(110);
 
+/// Bytes of headers: IPv4, IPv6, our echo with its payload (`wire::icmp`), TCP with what Linux puts into a SYN (MSS,
+/// SACK, timestamp, window scale), with a timestamp, and without options.
+const IPV4: u64 = 20;
+const IPV6: u64 = 40;
+const ECHO: u64 = 16;
+const TCP_SYN: u64 = 40;
+const TCP_ACK: u64 = 32;
+const TCP_RESET: u64 = 20;
+
 /// How a probe asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
@@ -54,6 +63,8 @@ pub struct Sent {
 pub struct Evidence {
     /// Probes lost since the last answered one.
     pub lost: usize,
+    /// Of so many that were sent since the first of them; the others still wait.
+    pub sent: usize,
     /// Different targets among them.
     pub targets: usize,
     /// From the sending of the first to now.
@@ -69,6 +80,9 @@ pub struct ProbeLog {
     /// When the answered probes were sent, in that order.
     answers: heapless::Deque<Time, ANSWERS>,
     next_seq: u16,
+    /// Probes by ICMP and by TCP, ever: sent, answered.
+    icmp: (u64, u64),
+    tcp: (u64, u64),
 }
 
 impl ProbeLog {
@@ -80,7 +94,32 @@ impl ProbeLog {
             self.log.pop_front();
         }
         let _ = self.log.push_back(Sent { probe, at, witness, lost: false }); // a place was just made
+        self.tally(method).0 += 1;
         probe
+    }
+
+    fn tally(&mut self, method: Method) -> &mut (u64, u64) {
+        match method {
+            Method::Icmp => &mut self.icmp,
+            Method::Tcp => &mut self.tcp,
+        }
+    }
+
+    /// Probes ever: sent, answered.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.icmp.0 + self.tcp.0, self.icmp.1 + self.tcp.1)
+    }
+
+    /// Bytes of IP that they took: sent, received. TCP's are estimated: a SYN with Linux's options, its answer as
+    /// long, an acknowledgement with a timestamp and a reset; retransmissions are not seen.
+    pub fn bytes(&self, v4: bool) -> (u64, u64) {
+        let header = if v4 { IPV4 } else { IPV6 };
+        let (syn, handshake) = (header + TCP_SYN, header + TCP_ACK + header + TCP_RESET);
+        let echo = header + ECHO;
+        (
+            self.icmp.0 * echo + self.tcp.0 * syn + self.tcp.1 * handshake,
+            self.icmp.1 * echo + self.tcp.1 * syn,
+        )
     }
 
     /// Marks as lost what waits longer than `patience` and hands each to `on_loss`.
@@ -95,6 +134,7 @@ impl ProbeLog {
     pub fn answered(&mut self, seq: u16) -> Option<Sent> {
         let sent = *self.log.iter().find(|s| s.probe.seq == seq)?;
         self.log.retain(|s| s.probe.seq != seq);
+        self.tally(sent.probe.method).1 += 1;
         if self.last_answered().is_none_or(|last| last < sent.at) {
             if self.answers.is_full() {
                 self.answers.pop_front();
@@ -152,15 +192,17 @@ impl ProbeLog {
         }
         let same_round = self
             .against(method)
+            .filter(|s| s.lost)
             .any(|s| witness.answers.iter().any(|&at| at >= since && at <= s.at && s.at <= at + SAME_ROUND));
         let until = (last + WITNESS_REACH).min(now - patience);
         same_round.then(|| self.evidence_between(start.max(from)..=until, now, method))
     }
 
     fn evidence_between(&self, sent: RangeInclusive<Time>, now: Time, method: Option<Method>) -> Evidence {
-        let mut evidence = Evidence { lost: 0, targets: 0, span: Duration::ZERO, covers: Duration::ZERO };
+        let mut evidence =
+            Evidence { lost: 0, sent: 0, targets: 0, span: Duration::ZERO, covers: Duration::ZERO };
         let (mut targets, mut first, mut last) = (0u16, None, Time(0));
-        for sent in self.against(method).filter(|s| sent.contains(&s.at)) {
+        for sent in self.against(method).filter(|s| s.lost && sent.contains(&s.at)) {
             evidence.lost += 1;
             last = last.max(sent.at);
             targets |= 1 << (sent.probe.target & 15);
@@ -169,18 +211,16 @@ impl ProbeLog {
         evidence.targets = targets.count_ones() as usize;
         if let Some(first) = first {
             (evidence.span, evidence.covers) = (now.since(first), last.since(first));
+            evidence.sent = self.against(method).filter(|s| s.at >= first).count();
         }
         evidence
     }
 
-    /// Lost probes that no later answer refutes.
+    /// Probes without an answer, that no later answer refutes.
     fn against(&self, method: Option<Method>) -> impl Iterator<Item = &Sent> {
         let answered = self.last_answered();
         self.log.iter().filter(move |s| {
-            s.lost
-                && !s.witness
-                && answered.is_none_or(|at| s.at > at)
-                && method.is_none_or(|m| m == s.probe.method)
+            !s.witness && answered.is_none_or(|at| s.at > at) && method.is_none_or(|m| m == s.probe.method)
         })
     }
 }

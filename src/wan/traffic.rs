@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::record::Carried;
 use crate::types::Time;
 
 /// Below this a direction counts as quiet, bytes per second: ARP, multicast and our probes stay under it,
@@ -54,6 +55,20 @@ pub enum Load {
     },
 }
 
+impl Load {
+    /// The word for status.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Load::Quiet => "quiet",
+            Load::Receiving => "receiving",
+            Load::Pausing { .. } => "pausing",
+            Load::Sending => "sending",
+            Load::SendingKnown => "sending-known",
+            Load::Silent { .. } => "silent",
+        }
+    }
+}
+
 /// Counters of one WAN over time.
 #[derive(Clone, Debug, Default)]
 pub struct Traffic {
@@ -75,6 +90,8 @@ pub struct Traffic {
     own_tx: u64,
     /// Bytes sent since two-way traffic fell silent.
     sent_silent: u64,
+    /// The counters at the last answered probe: received, sent.
+    at_answer: (u64, u64),
 }
 
 impl Traffic {
@@ -119,6 +136,7 @@ impl Traffic {
     pub fn answered(&mut self, queueing: bool) {
         self.own_rx += PROBE;
         self.tx_answered = self.tx;
+        self.at_answer = self.totals();
         if !queueing {
             self.queue_until = None;
         }
@@ -171,6 +189,12 @@ impl Traffic {
     /// Average rates now, bytes per second: received, sent.
     pub fn rates(&self) -> (u64, u64) {
         (self.rx, self.tx)
+    }
+
+    /// What the device carried since the last answered probe, as far as the counters were read.
+    pub fn carried_since_answer(&self) -> Carried {
+        let ((rx, tx), (rx_then, tx_then)) = (self.totals(), self.at_answer);
+        Carried { sent: tx.saturating_sub(tx_then), received: rx.saturating_sub(rx_then) }
     }
 
     /// Totals of the device: received, sent.

@@ -52,6 +52,15 @@ pub const FLAG_BACKUP: u32 = 4;
 /// Made by the kernel itself; never ours.
 pub const FLAG_IMPLICIT: u32 = 16;
 
+/// The flags by name, lowest bit first (MPTCP_PM_ADDR_FLAG_ in uapi/linux/mptcp.h).
+const FLAG_NAMES: [&str; 6] = ["signal", "subflow", "backup", "fullmesh", "implicit", "laminar"];
+
+/// The names of the flags that are set; of a bit that we do not know, its number.
+pub fn flag_names(flags: u32) -> Vec<String> {
+    let set = (0..32usize).filter(|bit| flags & (1 << bit) != 0);
+    set.map(|bit| FLAG_NAMES.get(bit).map_or_else(|| format!("bit{bit}"), |name| name.to_string())).collect()
+}
+
 /// An address that the path manager may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {

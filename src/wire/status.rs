@@ -6,7 +6,7 @@ use miniserde::{Deserialize, Serialize, json};
 use super::Malformed;
 
 /// The version of this schema.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Everything a manager tells.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,12 +15,29 @@ pub struct Status {
     pub version: u32,
     /// "bond", "route" or "mptcp".
     pub daemon: String,
+    /// The version of the program.
+    pub software: String,
+    /// Its process.
+    pub pid: u32,
+    /// For how long it has been running, in milliseconds.
+    pub uptime_ms: u64,
+    /// The limits of the kernel's path manager, if it has one.
+    pub limits: Option<LimitsStatus>,
     /// The WANs, in the order in which they were found.
     pub wans: Vec<WanStatus>,
     /// What concerns no WAN alone: a missing capability of the kernel, devices left out.
     pub notes: Vec<String>,
     /// The last decisions, oldest first.
     pub events: Vec<EventStatus>,
+}
+
+/// Limits of the path manager.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LimitsStatus {
+    /// Subflows that a connection may have beside its first.
+    pub subflows: u32,
+    /// Announced addresses that it follows.
+    pub add_addr_accepted: u32,
 }
 
 /// One WAN.
@@ -44,6 +61,16 @@ pub struct WanStatus {
     pub loss_percent: u32,
     /// The metric of its best default route in the main table.
     pub metric: Option<u32>,
+    /// The gateway of that route.
+    pub gateway: Option<String>,
+    /// Its addresses that reach beyond the link, without prefix lengths.
+    pub addresses: Vec<String>,
+    /// Probed sparingly.
+    pub metered: bool,
+    /// Used only when no other lives.
+    pub backup: bool,
+    /// What its traffic is like: "quiet", "receiving", "pausing", "sending", "sending-known", "silent".
+    pub load: String,
     /// The table with its own default route.
     pub table: u32,
     /// Its MPTCP endpoints.
@@ -56,6 +83,16 @@ pub struct WanStatus {
     pub rx_bytes: u64,
     /// Bytes sent.
     pub tx_bytes: u64,
+    /// Probes sent since the WAN was found.
+    pub probes_sent: u64,
+    /// Those that were answered.
+    pub probes_answered: u64,
+    /// Bytes of IP that probes took: sent.
+    pub probe_tx_bytes: u64,
+    /// And received.
+    pub probe_rx_bytes: u64,
+    /// Both together, projected onto 30 days; null in the first minute.
+    pub probe_bytes_month: Option<u64>,
 }
 
 /// One endpoint.
@@ -67,6 +104,8 @@ pub struct EndpointStatus {
     pub address: String,
     /// Used only when no other is.
     pub backup: bool,
+    /// Its flags by the kernel's names: "signal", "subflow", "backup", "fullmesh", "implicit".
+    pub flags: Vec<String>,
 }
 
 /// One decision.

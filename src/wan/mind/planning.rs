@@ -107,8 +107,7 @@ impl Mind {
     }
 
     fn endpoint_view(&self, wan: &Wan) -> endpoints::WanView {
-        let backup =
-            self.settings.backup.contains(&wan.name) || self.settings.backup_auto && wan.backup.is_backup();
+        let backup = self.is_backup(wan);
         let want = match (wan.liveness.state(), wan.liveness.obstacle()) {
             (_, Some(Obstacle::Gone | Obstacle::NoAddress | Obstacle::Released)) => Want::Absent,
             (State::Testing, _) => Want::Unknown,

@@ -15,6 +15,8 @@ pub struct Wan {
     pub name: IfName,
     /// The device's number, now or when it was there last.
     pub index: IfIndex,
+    /// When it was found.
+    pub found: Time,
     /// Its table.
     pub slot: u8,
     /// Its probing.
@@ -25,6 +27,8 @@ pub struct Wan {
     pub note: Option<String>,
     pub(super) backup: BackupWatch,
     pub(super) release: Release,
+    /// The suspicion (when it began) of which it was told that nobody vouches for the world.
+    pub(super) unvouched: Option<Time>,
 }
 
 /// An interface that somebody takes down.
@@ -45,7 +49,7 @@ impl Wan {
     }
 
     /// The class of its traffic.
-    pub(super) fn load(&self, now: Time) -> Load {
+    pub fn load(&self, now: Time) -> Load {
         self.traffic.load(now, self.rtt())
     }
 }
