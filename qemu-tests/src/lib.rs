@@ -39,6 +39,7 @@ pub mod by_hand;
 pub mod cases;
 pub mod counters;
 pub mod datagrams;
+pub mod decisions;
 pub mod demo;
 pub mod endpoint_watch;
 pub mod failure;

@@ -220,11 +220,16 @@ pub fn run_as(lab: &Lab, before: &[&str], arguments: &[&str]) -> Result<Ran> {
 
 /// What the manager says now; None if it does not answer or its answer cannot be read.
 pub fn status() -> Option<Status> {
+    json::from_str(ask("status")?.trim()).ok()
+}
+
+/// The manager's answer to a question over its socket; None if there is none.
+pub fn ask(question: &str) -> Option<String> {
     let mut socket = UnixStream::connect(SOCKET).ok()?;
     socket.set_read_timeout(Some(PATIENCE)).ok()?;
-    socket.write_all(b"status\n").ok()?;
+    socket.write_all(format!("{question}\n").as_bytes()).ok()?;
     socket.shutdown(Shutdown::Write).ok()?;
     let mut answer = String::new();
     socket.read_to_string(&mut answer).ok()?;
-    json::from_str(answer.trim()).ok()
+    Some(answer)
 }

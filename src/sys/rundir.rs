@@ -64,18 +64,19 @@ impl RunDir {
 
     /// Adds a text to a file.
     pub fn append(&self, name: &str, text: &str) -> io::Result<()> {
-        OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o644)
-            .open(self.path(name))?
-            .write_all(text.as_bytes())
+        self.private(name, OpenOptions::new().append(true))?.write_all(text.as_bytes())
     }
 
     /// Puts a text in the place of a file in one step; the directory is in memory, so it need not be synced.
     pub fn write(&self, name: &str, text: &str) -> io::Result<()> {
-        let temporary = self.path(&format!(".{name}.new"));
-        fs::write(&temporary, text)?;
-        fs::rename(&temporary, self.path(name))
+        let temporary = format!(".{name}.new");
+        self.private(&temporary, OpenOptions::new().write(true).truncate(true))?
+            .write_all(text.as_bytes())?;
+        fs::rename(self.path(&temporary), self.path(name))
+    }
+
+    /// A file for those who may ask the manager too: its socket has the same owner and group.
+    fn private(&self, name: &str, how: &mut OpenOptions) -> io::Result<File> {
+        how.create(true).mode(0o640).custom_flags(libc::O_CLOEXEC | libc::O_NOFOLLOW).open(self.path(name))
     }
 }

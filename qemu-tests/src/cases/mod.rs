@@ -3,6 +3,7 @@
 
 mod bad_links;
 mod breaks;
+mod explained;
 mod failover;
 mod flaps;
 mod idle;
@@ -34,6 +35,7 @@ pub fn all() -> Vec<Case> {
         load::CASES,
         bad_links::LOADED,
         inputs::LOADED,
+        explained::LOADED,
         idle::ALONE,
     ];
     let together = [
@@ -47,6 +49,7 @@ pub fn all() -> Vec<Case> {
         ipv6::CASES,
         inputs::CASES,
         flaps::CASES,
+        explained::CASES,
         idle::TOGETHER,
     ];
     alone.concat().into_iter().chain(together.concat().into_iter().map(Case::together)).collect()

@@ -293,7 +293,7 @@ impl fmt::Display for Reason {
                 write!(f, "answered after {}, in doubt for {}", Ms(*rtt), Span(*lasted))
             }
             Reason::Lost { evidence, carried, rtt, witness } => {
-                write!(f, "{evidence}, ")?;
+                write!(f, "{evidence} with the carrier up, ")?;
                 match rtt {
                     Some(rtt) => write!(f, "RTT {} before, {carried}", Ms(*rtt))?,
                     None => write!(f, "never answered")?,
@@ -301,7 +301,10 @@ impl fmt::Display for Reason {
                 write!(f, ", while {witness} answered")
             }
             Reason::NoWitness { evidence, carried } => {
-                write!(f, "{evidence}, {carried}, but no other WAN was answered either: kept")
+                write!(
+                    f,
+                    "{evidence} with the carrier up, {carried}, but no other WAN was answered either: kept"
+                )
             }
             Reason::Blocked(obstacle) => write!(f, "{obstacle}"),
             Reason::Unblocked => write!(f, "link is back, waiting for answers"),
