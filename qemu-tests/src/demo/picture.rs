@@ -8,21 +8,24 @@ use std::time::Duration;
 
 /// How often the rates are sampled.
 pub const SAMPLE: Duration = Duration::from_millis(100);
+/// The payload is shown as the mean over this long: what waits for a lost segment is handed over in bursts.
+pub const MEAN: Duration = Duration::from_secs(1);
 
 /// All lengths are in the picture's own units, pixels at its natural size.
 const WIDTH: f64 = 900.0;
-const HEIGHT: f64 = 430.0;
+const HEIGHT: f64 = 440.0;
 const LEFT: f64 = 58.0;
 const RIGHT: f64 = 884.0;
-const TOP: f64 = 92.0;
-const BOTTOM: f64 = 294.0;
-/// The first row of the marks' labels, and how far apart rows are: three fit above the plot.
-const LABELS: f64 = 52.0;
-const LABEL_ROW: f64 = 15.0;
-const LABEL_ROWS: usize = 3;
-/// Width of a letter of a label: no font is known here, so this is a wide one's.
-const LETTER: f64 = 6.2;
-const CAPTION: f64 = 344.0;
+const TOP: f64 = 102.0;
+const BOTTOM: f64 = 302.0;
+/// The first row of the marks' labels, and how far apart rows are: four fit above the plot.
+const LABELS: f64 = 50.0;
+const LABEL_ROW: f64 = 14.0;
+const LABEL_ROWS: usize = 4;
+/// Width of a letter: no font is known here, so this is a wide one's. Labels of decisions are smaller.
+const LETTER: f64 = 6.6;
+const SMALL_LETTER: f64 = 5.9;
+const CAPTION: f64 = 342.0;
 const CAPTION_ROW: f64 = 14.0;
 /// Where the second column of the caption begins.
 const CAPTION_COLUMN: f64 = 190.0;
@@ -31,14 +34,14 @@ const CAPTION_COLUMN: f64 = 190.0;
 const WANS: [&str; 4] = ["#4f9bd9", "#f2b661", "#7cc08b", "#b18ad1"];
 const INK: &str = "#24292f";
 
-/// What was sampled at one moment; rates are of the time since the one before.
+/// What was sampled at one moment.
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// Since the show began.
     pub at: Duration,
-    /// Bit/s that each WAN's link delivered to the router.
+    /// Bit/s that each WAN's link delivered to the router since the sample before.
     pub rates: Vec<f64>,
-    /// Payload of the download in bit/s.
+    /// Payload of the download in bit/s, over [`MEAN`] around this moment.
     pub payload: f64,
 }
 
@@ -60,6 +63,8 @@ pub struct Mark {
     pub at: Duration,
     /// What kind of thing.
     pub kind: Kind,
+    /// Whose it is, if the text does not say it: WANs are counted from 1, 0 is none.
+    pub wan: usize,
     /// In few words.
     pub text: String,
 }
@@ -106,16 +111,17 @@ impl Film {
 
     fn scale(&self) -> Scale {
         let seconds = self.samples.last().map_or(1.0, |last| last.at.as_secs_f64().max(1.0));
-        // The payload line may rise above the areas: what waited for a lost segment is handed over at once.
-        let highest = self.samples.iter().map(|s| s.rates.iter().sum::<f64>()).fold(1e6, f64::max);
-        Scale { seconds, mbits: (highest / 1e6 * 1.08 / 5.0).ceil() * 5.0 }
+        // What waited for a lost segment is handed over at once, so the payload may rise above what the links carry.
+        let carried = self.samples.iter().map(|s| s.rates.iter().sum::<f64>());
+        let highest = carried.chain(self.samples.iter().map(|s| s.payload)).fold(1e6, f64::max);
+        Scale { seconds, mbits: (highest / 1e6 / 5.0).ceil() * 5.0 }
     }
 
     /// Title and legend, in one line.
     fn heading(&self, svg: &mut String) {
         text(svg, LEFT, 24.0, "font-size=\"14\" font-weight=\"bold\"", &self.title);
         let mut x = RIGHT;
-        let line = ("payload of the download".to_string(), INK, 2.0);
+        let line = ("payload of the download, mean of 1 s".to_string(), INK, 2.0);
         let areas = self.names.iter().zip(WANS).map(|(name, colour)| (name.clone(), colour, 9.0));
         for (name, colour, height) in std::iter::once(line).chain(areas.rev()) {
             x -= name.chars().count() as f64 * LETTER;
@@ -157,26 +163,28 @@ impl Film {
     fn marks(&self, scale: &Scale, svg: &mut String) {
         let mut marks: Vec<&Mark> = self.marks.iter().collect();
         marks.sort_by_key(|mark| mark.at);
-        let mut cause = Duration::ZERO;
+        let mut cause = (Duration::ZERO, 0);
         let mut ends = [f64::MIN; LABEL_ROWS];
         for mark in marks {
-            let (colour, style, label) = match mark.kind {
-                Kind::Break => ("#c62828", "font-weight=\"bold\"", mark.text.clone()),
-                Kind::Repair => ("#1b7f3b", "font-weight=\"bold\"", mark.text.clone()),
+            let (colour, style, letter, label) = match mark.kind {
+                Kind::Break => ("#c62828", "font-weight=\"bold\"", LETTER, mark.text.clone()),
+                Kind::Repair => ("#1b7f3b", "font-weight=\"bold\"", LETTER, mark.text.clone()),
                 Kind::Decision => {
-                    let after = mark.at.saturating_sub(cause).as_secs_f64();
-                    ("#57606a", "", format!("+{after:.2} s {}", mark.text))
+                    let after = mark.at.saturating_sub(cause.0).as_millis();
+                    let name = self.names.get(mark.wan.wrapping_sub(1)).filter(|_| mark.wan != cause.1);
+                    let of = name.map_or(String::new(), |name| format!(" {name}"));
+                    ("#57606a", "font-size=\"10\"", SMALL_LETTER, format!("+{after} ms {}{of}", mark.text))
                 }
             };
             if mark.kind != Kind::Decision {
-                cause = mark.at;
+                cause = (mark.at, mark.wan);
             }
             let x = scale.x(mark.at);
-            let width = label.chars().count() as f64 * LETTER;
+            let width = label.chars().count() as f64 * letter;
             let left = (x + 4.0).min(RIGHT - width).max(LEFT);
             // Below every label that the line would cross on its way down; in the last row if there is no such row.
             let row = ends.iter().rposition(|end| *end > left).map_or(0, |row| row + 1).min(LABEL_ROWS - 1);
-            ends[row] = left + width;
+            ends[row] = left + width + LETTER;
             let y = LABELS + row as f64 * LABEL_ROW;
             let dashes = if mark.kind == Kind::Decision { " stroke-dasharray=\"3 3\"" } else { "" };
             let _ = writeln!(
@@ -250,19 +258,20 @@ mod tests {
         let sample = |n: u64| Sample {
             at: at(n),
             rates: vec![if (80..160).contains(&n) { 0.0 } else { 19e6 }, 9e6],
-            payload: 40e6 * (n % 2) as f64, // bursts go beyond what the links carry
+            payload: 40e6 * (n % 2) as f64,
         };
-        let mark = |tenths, kind, text: &str| Mark { at: at(tenths), kind, text: text.into() };
+        let mark = |tenths, kind, wan, text: &str| Mark { at: at(tenths), kind, wan, text: text.into() };
         Film {
             title: "One <download> & \"two\" WANs".into(),
             names: vec!["wan1".into(), "wan2".into()],
             samples: (0..360).map(sample).collect(),
             marks: vec![
-                mark(160, Kind::Repair, "WAN 1 passes again"),
-                mark(80, Kind::Break, "WAN 1 silent"),
-                mark(85, Kind::Decision, "default route to wan2"),
-                mark(358, Kind::Decision, "endpoint of <wan1> removed"),
-                mark(400, Kind::Decision, "after the end"),
+                mark(160, Kind::Repair, 1, "WAN 1 passes again"),
+                mark(80, Kind::Break, 1, "WAN 1 silent"),
+                mark(85, Kind::Decision, 0, "route to wan2"),
+                mark(85, Kind::Decision, 1, "endpoint gone"),
+                mark(358, Kind::Decision, 2, "<none>"),
+                mark(400, Kind::Decision, 1, "after the end"),
             ],
             caption: vec![("bytes lost".into(), "0 of 9 & every one compared".into())],
         }
@@ -297,8 +306,9 @@ mod tests {
             }
         }
         assert!(open.is_empty(), "{open:?}");
-        assert!(svg.contains("+0.50 s default route to wan2"), "decisions are timed from what caused them");
-        assert!(svg.contains("endpoint of &lt;wan1&gt; removed"));
+        assert!(svg.contains(">+500 ms route to wan2<"), "decisions are timed from what caused them");
+        assert!(svg.contains(">+500 ms endpoint gone<"), "whose it is goes without saying");
+        assert!(svg.contains("&lt;none&gt; wan2<"));
     }
 
     #[test]
@@ -326,7 +336,9 @@ mod tests {
             let element = svg.lines().find(|line| line.contains(label)).unwrap();
             values(element, "y")[0].to_string()
         };
-        assert_ne!(row_of("WAN 1 silent"), row_of("default route to wan2"));
+        let rows = ["WAN 1 silent", "route to wan2", "endpoint gone"].map(row_of);
+        assert!(rows[0] != rows[1] && rows[1] != rows[2] && rows[0] != rows[2], "{rows:?}");
+        assert_eq!(row_of("WAN 1 passes again"), rows[0], "there is room again");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::counters::Reading;
-use crate::demo::picture::{Film, Kind, Mark, SAMPLE, Sample};
+use crate::demo::picture::{self, Film, Kind, Mark, SAMPLE, Sample};
 use crate::demo::summary::{Break, Repair};
 use crate::demo::view::{Picture, Row, View};
 use crate::endpoint_watch::{Endpoint, EndpointWatch};
@@ -118,7 +118,7 @@ impl<'a> Show<'a> {
         act: impl FnOnce() -> Result,
     ) -> Result<Break> {
         let was_preferred = preferred_wan(&self.routes.routes.now()) == Some(wan);
-        let start = self.mark(Kind::Break, what);
+        let start = self.mark(Kind::Break, wan, what);
         act()?;
         self.run_for(duration)?;
         let moved = self
@@ -140,7 +140,7 @@ impl<'a> Show<'a> {
     ) -> Result<Repair> {
         let carried = |show: &Show| show.lab.link(wan).down.counters.bytes.load(Relaxed);
         let before = carried(self);
-        let start = self.mark(Kind::Repair, what);
+        let start = self.mark(Kind::Repair, wan, what);
         act()?;
         let mut data_after = None;
         while start.elapsed() < duration {
@@ -156,49 +156,53 @@ impl<'a> Show<'a> {
     pub fn end(mut self) -> Film {
         self.view.end();
         self.marks.extend(self.decisions());
+        let end = Instant::now();
+        for sample in &mut self.samples {
+            let at = self.start + sample.at;
+            let until = end.min(at + picture::MEAN / 2);
+            sample.payload = self.timeline.goodput(at - picture::MEAN / 2, until);
+        }
         let names = (1..=self.lab.wans()).map(device).collect();
         Film { names, samples: self.samples, marks: self.marks, ..Film::default() }
     }
 
     /// Notes what the script does now.
-    fn mark(&mut self, kind: Kind, what: &str) -> Instant {
+    fn mark(&mut self, kind: Kind, wan: usize, what: &str) -> Instant {
         let now = Instant::now();
-        self.marks.push(Mark { at: now.duration_since(self.start), kind, text: what.into() });
+        self.marks.push(Mark { at: now.duration_since(self.start), kind, wan, text: what.into() });
         now
     }
 
     /// What changed in the kernel, at the time at which the watches saw it.
     fn decisions(&self) -> Vec<Mark> {
-        let mark = |at: Instant, text| Mark {
+        let mark = |at: Instant, wan, text: &str| Mark {
             at: at.saturating_duration_since(self.start),
             kind: Kind::Decision,
-            text,
+            wan,
+            text: text.into(),
         };
-        let name = |endpoint: &Endpoint| {
+        let wan_of = |endpoint: &Endpoint| {
             let address = endpoint.address.to_string();
-            let wan = (1..=self.lab.wans()).find(|wan| self.lab.netifd.address(*wan) == address);
-            wan.map_or(address, device)
+            (1..=self.lab.wans()).find(|wan| self.lab.netifd.address(*wan) == address).unwrap_or(0)
         };
         let mut marks = Vec::new();
         for pair in self.routes.routes.since(self.start).windows(2) {
             let (old, new) = (preferred_wan(&pair[0].1), preferred_wan(&pair[1].1));
             if old != new {
-                let to = new.map_or("no default route".into(), |wan| format!("route to {}", device(wan)));
-                marks.push(mark(pair[1].0, to));
+                let what = new.map_or("no default route".into(), |wan| format!("route to {}", device(wan)));
+                marks.push(mark(pair[1].0, 0, &what));
             }
         }
         for pair in self.endpoints.endpoints.since(self.start).windows(2) {
             let ((_, old), (at, new)) = (&pair[0], &pair[1]);
-            let gone = old.iter().filter(|one| !has(new, one)).map(|one| ("removed", one));
-            let come = new.iter().filter(|one| !has(old, one)).map(|one| ("added", one));
-            marks.extend(
-                gone.chain(come).map(|(what, one)| mark(*at, format!("endpoint {} {what}", name(one)))),
-            );
+            let gone = old.iter().filter(|one| !has(new, one)).map(|one| ("endpoint gone", one));
+            let come = new.iter().filter(|one| !has(old, one)).map(|one| ("endpoint added", one));
+            marks.extend(gone.chain(come).map(|(what, one)| mark(*at, wan_of(one), what)));
         }
         marks
     }
 
-    /// What each link has delivered since the last sample, and what of the download has arrived.
+    /// What each link has delivered since the last sample.
     fn sample(&mut self) {
         let (now, bytes) = (Instant::now(), delivered(self.lab));
         let seconds = now.duration_since(self.sampled.0).as_secs_f64().max(1e-6);
@@ -206,7 +210,7 @@ impl<'a> Show<'a> {
         self.samples.push(Sample {
             at: now.duration_since(self.start),
             rates: pairs.map(|(now, then)| (now - then) as f64 * 8.0 / seconds).collect(),
-            payload: self.timeline.goodput(self.sampled.0, now),
+            payload: 0.0, // known once the time around it is over
         });
         self.sampled = (now, bytes);
     }
