@@ -181,7 +181,7 @@ impl Film {
             }
             let x = scale.x(mark.at);
             let width = label.chars().count() as f64 * letter;
-            let left = (x + 4.0).min(RIGHT - width).max(LEFT);
+            let left = (x + 4.0).min(WIDTH - 6.0 - width).max(LEFT);
             // Below every label that the line would cross on its way down; in the last row if there is no such row.
             let row = ends.iter().rposition(|end| *end > left).map_or(0, |row| row + 1).min(LABEL_ROWS - 1);
             ends[row] = left + width + LETTER;
