@@ -75,11 +75,6 @@ fn done(what: &str, after: Option<Duration>) -> String {
 }
 
 impl Summary {
-    /// What managed the WANs.
-    pub(super) fn who(&self) -> &'static str {
-        if self.with_manager { "bsbf bond" } else { "the kernel alone, no manager" }
-    }
-
     /// What was measured, and how much.
     pub(super) fn lines(&self) -> Vec<(String, String)> {
         let both = "both WANs together";
@@ -113,7 +108,8 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Measured in this run, with {}:", self.who())?;
+        let who = if self.with_manager { "bsbf bond" } else { "the kernel alone, no manager" };
+        writeln!(f, "Measured in this run, with {who}:")?;
         self.lines().iter().try_for_each(|(what, how_much)| writeln!(f, "  {what:<20}  {how_much}"))
     }
 }
