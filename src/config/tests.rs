@@ -67,3 +67,130 @@ fn a_server_alone_keeps_the_resolvers() {
     assert_eq!(settings.targets.len(), 7);
     assert!(settings.targets[0].is_server);
 }
+
+/// What the page of the configuration says of one option.
+struct Row {
+    option: &'static str,
+    argument: &'static str,
+    values: &'static str,
+    default: &'static str,
+}
+
+/// The rows of the page's table of options: `name`, `--name`, values, `default`, and two of prose.
+fn page() -> Vec<Row> {
+    let rows = include_str!("../../docs/configuration.md").lines().filter_map(|line| {
+        let cells: Vec<&str> = line.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        match cells[..] {
+            ["", option, argument, values, default, _, _, ""]
+                if argument.starts_with("--") && option != "---" =>
+            {
+                Some(Row { option, argument, values, default })
+            }
+            _ => None,
+        }
+    });
+    rows.collect()
+}
+
+/// The options that `set` knows, by its own text: a match cannot be asked.
+fn known() -> Vec<&'static str> {
+    let body = include_str!("../config.rs").split_once("\nfn set(").unwrap().1.split_once("\n}").unwrap().0;
+    body.lines().filter_map(|line| Some(line.trim().strip_prefix('"')?.split_once("\" =>")?.0)).collect()
+}
+
+/// The default of an option as the page has it.
+fn default_of(option: &str) -> String {
+    let settings = Settings::default();
+    let addresses = |servers: bool| {
+        let of_kind = settings.targets.iter().filter(|t| t.is_server == servers);
+        of_kind.map(|t| t.address.to_string()).collect::<Vec<_>>()
+    };
+    let names = |names: &[IfName]| names.iter().map(IfName::to_string).collect::<Vec<_>>();
+    let list = match option {
+        "server" => addresses(true),
+        "target" => addresses(false),
+        "backup" => names(&settings.backup),
+        "metered" => names(&settings.metered),
+        "unmetered" => names(&settings.unmetered),
+        "include" => names(&settings.include),
+        "exclude" => names(&settings.exclude),
+        "backup_auto" => vec![u8::from(settings.backup_auto).to_string()],
+        "interval" => vec![settings.interval.as_millis().to_string()],
+        "metered_interval" => vec![settings.metered_interval.as_millis().to_string()],
+        "fast_interval" => vec![settings.fast_interval.as_millis().to_string()],
+        "dead_interval" => vec![settings.dead_interval.as_millis().to_string()],
+        "lost" => vec![settings.lost.to_string()],
+        "replies" => vec![settings.replies.to_string()],
+        _ => panic!("the page's option {option} is not compared with its default"),
+    };
+    if list.is_empty() { "none".into() } else { list.join(" ") }
+}
+
+#[test]
+fn the_page_has_every_option_with_its_default() {
+    let page = page();
+    let (mut documented, mut known): (Vec<_>, _) = (page.iter().map(|row| row.option).collect(), known());
+    documented.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(documented, known);
+    for row in &page {
+        assert_eq!(row.argument, format!("--{}", row.option.replace('_', "-")));
+        assert_eq!(row.default, default_of(row.option), "{}", row.option);
+    }
+}
+
+#[test]
+fn the_page_has_every_argument() {
+    let help = ManagerArgs::from_args(&["bsbf-bond"], &["--help"]).err().unwrap().output;
+    let mut arguments = 0;
+    for word in help.lines().flat_map(str::split_whitespace).map(|word| word.trim_end_matches(',')) {
+        let is_option =
+            word.starts_with("--") && word[2..].chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        if is_option && word.len() > 2 {
+            arguments += 1;
+            let mention = format!("`{word}`");
+            assert!(
+                include_str!("../../docs/configuration.md").contains(&mention),
+                "{word} is not on the page"
+            );
+        }
+    }
+    assert!(arguments > page().len(), "the help was not understood");
+}
+
+#[test]
+fn the_page_has_the_ranges_that_are_enforced() {
+    let accepts = |option: &str, value: u64| {
+        set(&mut Settings::default(), option, &[value.to_string().as_str()]).is_ok()
+    };
+    let mut ranges = 0;
+    for row in page() {
+        let (low, high) = match row.values.split_once(" to ").or(row.values.split_once(" or ")) {
+            Some((low, high)) => (low.rsplit(' ').next().unwrap(), high),
+            None => continue,
+        };
+        let (low, high): (u64, u64) = (low.parse().unwrap(), high.parse().unwrap());
+        ranges += 1;
+        assert!(accepts(row.option, low) && accepts(row.option, high), "{}: {low} to {high}", row.option);
+        assert!(low == 0 || !accepts(row.option, low - 1), "{}: {} is accepted", row.option, low - 1);
+        assert!(!accepts(row.option, high + 1), "{}: {} is accepted", row.option, high + 1);
+    }
+    assert_eq!(ranges, 7, "numbers and switches");
+}
+
+#[test]
+fn the_page_has_the_ports_that_are_assumed() {
+    let (server, target) = (SERVER_PORT.to_string(), RESOLVER_PORT.to_string());
+    for (option, port) in [("server", server), ("target", target)] {
+        let row = page().into_iter().find(|row| row.option == option).unwrap();
+        assert!(row.values.ends_with(&format!("port {port}")), "{}", row.values);
+    }
+}
+
+#[test]
+fn the_pages_examples_are_accepted() {
+    let page = include_str!("../../docs/configuration.md");
+    let examples: Vec<&str> = page.split("```\n").filter(|block| block.starts_with("config bond")).collect();
+    assert_eq!(examples.len(), 3);
+    examples.into_iter().for_each(|text| drop(file(text).unwrap()));
+}

@@ -8,7 +8,7 @@ use qemu_tests::{bench, demo, runner};
 
 const USAGE: &str = "\
 Usage: lab test [--list] [FILTER...]
-       lab demo [--plain] [--keep] [--no-manager]
+       lab demo [--plain] [--keep] [--no-manager] [--picture FILE.svg]
        lab bench [RUNS]
 
 test          run the tests whose names contain a FILTER, all without one
@@ -17,6 +17,7 @@ demo          two WANs, one download, two failures, under a minute
   --plain     a line a second instead of a picture (so without a terminal)
   --keep      a shell on the router at the end
   --no-manager  the kernel alone with static endpoints and rules, for comparison
+  --picture FILE.svg  draw what happened, with what was measured
 bench         measure the manager beside the kernel alone, in turns; medians of RUNS (5)
 
 BSBF names the binary under test; otherwise it is the bsbf beside this program.

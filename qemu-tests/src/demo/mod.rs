@@ -1,11 +1,13 @@
 //! `lab demo`: a newcomer's show. Two WANs carry one download; each is broken in its own way and repaired;
 //! at the end stands what was measured in this very run.
 
+mod picture;
 mod show;
 mod summary;
 mod view;
 
-use std::io::{IsTerminal, stdout};
+use std::fs::File;
+use std::io::{IsTerminal, Write as _, stdout};
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread::sleep;
@@ -18,6 +20,7 @@ use crate::sandbox;
 use crate::topology::Lab;
 use crate::traffic::Transfer;
 
+use picture::Film;
 use show::Show;
 use summary::Summary;
 use view::View;
@@ -45,24 +48,31 @@ struct Options {
     plain: bool,
     keep: bool,
     manager: bool,
+    picture: Option<File>,
 }
 
-/// `lab demo [--plain] [--keep] [--no-manager]`.
+/// `lab demo [--plain] [--keep] [--no-manager] [--picture FILE.svg]`.
 pub fn run(arguments: &[String]) -> Result<ExitCode> {
-    let mut options = Options { plain: !stdout().is_terminal(), keep: false, manager: true };
-    for argument in arguments {
+    let mut options = Options { plain: !stdout().is_terminal(), keep: false, manager: true, picture: None };
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--plain" => options.plain = true,
             "--keep" => options.keep = true,
             "--no-manager" => options.manager = false,
+            "--picture" => options.picture = Some(open_picture(arguments.next())?),
             other => return failed(format!("unknown option {other}; see lab --help")),
         }
     }
     sandbox::enter()?;
     let lab = Lab::two_wans()?;
     let mut manager = start_manager(&lab, &options)?;
-    let summary = play(&lab, &options)?;
+    let (summary, film) = play(&lab, &options)?;
     print!("{summary}");
+    if let Some(mut file) = options.picture.take() {
+        file.set_len(0).doing("empty the picture's file")?;
+        file.write_all(film.to_svg().as_bytes()).doing("write the picture")?;
+    }
     let alive = manager.as_mut().is_none_or(Manager::is_alive);
     if !alive {
         println!(
@@ -84,6 +94,12 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
     Ok(if summary.is_good() && alive { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Opened before the show, so that a wrong path is told at once; an older picture stays until there is a new one.
+fn open_picture(path: Option<&String>) -> Result<File> {
+    let Some(path) = path else { return failed("--picture needs the name of a file; see lab --help") };
+    File::options().create(true).append(true).open(path).doing(format_args!("write {path}"))
+}
+
 fn start_manager(lab: &Lab, options: &Options) -> Result<Option<Manager>> {
     if !options.manager {
         by_hand::set_up(lab)?;
@@ -100,7 +116,7 @@ fn start_manager(lab: &Lab, options: &Options) -> Result<Option<Manager>> {
 }
 
 /// The script.
-fn play(lab: &Lab, options: &Options) -> Result<Summary> {
+fn play(lab: &Lab, options: &Options) -> Result<(Summary, Film)> {
     let transfer = Transfer::start(lab)?;
     let log = options.manager.then_some(Path::new(LOG));
     let mut show = Show::new(lab, &transfer.timeline, View::new(options.plain, lab), log)?;
@@ -130,9 +146,13 @@ fn play(lab: &Lab, options: &Options) -> Result<Summary> {
 
     summary.longest_stall = transfer.timeline.longest_stall(start, Instant::now());
     show.stage("The end: the rest of the download is checked byte by byte.")?;
-    show.end();
+    let mut film = show.end();
     // The last lines of the log belong to the show, not to the next prompt.
     sleep(Duration::from_millis(50));
     summary.transfer = Some(transfer.finish().map_err(|failure| failure.to_string()));
-    Ok(summary)
+    // Not wider than this: the legend stands beside it.
+    let who = if options.manager { "with bsbf bond" } else { "the kernel alone" };
+    film.title = format!("One MPTCP download over {} WANs, {who}", lab.wans());
+    film.caption = summary.lines();
+    Ok((summary, film))
 }

@@ -10,6 +10,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::counters::Reading;
+use crate::demo::picture::{self, Film, Kind, Mark, SAMPLE, Sample};
 use crate::demo::summary::{Break, Repair};
 use crate::demo::view::{Picture, Row, View};
 use crate::endpoint_watch::{Endpoint, EndpointWatch};
@@ -41,6 +42,10 @@ pub struct Show<'a> {
     readings: VecDeque<Reading>,
     seen_preferred: Option<usize>,
     seen_endpoints: Vec<Endpoint>,
+    samples: Vec<Sample>,
+    marks: Vec<Mark>,
+    /// When the last sample was taken, and what the links had delivered until then.
+    sampled: (Instant, Vec<u64>),
 }
 
 impl<'a> Show<'a> {
@@ -70,6 +75,9 @@ impl<'a> Show<'a> {
             start: now,
             drawn: now,
             readings: VecDeque::new(),
+            samples: Vec::new(),
+            marks: Vec::new(),
+            sampled: (now, delivered(lab)),
         })
     }
 
@@ -110,7 +118,7 @@ impl<'a> Show<'a> {
         act: impl FnOnce() -> Result,
     ) -> Result<Break> {
         let was_preferred = preferred_wan(&self.routes.routes.now()) == Some(wan);
-        let start = Instant::now();
+        let start = self.mark(Kind::Break, wan, what);
         act()?;
         self.run_for(duration)?;
         let moved = self
@@ -132,7 +140,7 @@ impl<'a> Show<'a> {
     ) -> Result<Repair> {
         let carried = |show: &Show| show.lab.link(wan).down.counters.bytes.load(Relaxed);
         let before = carried(self);
-        let start = Instant::now();
+        let start = self.mark(Kind::Repair, wan, what);
         act()?;
         let mut data_after = None;
         while start.elapsed() < duration {
@@ -144,15 +152,76 @@ impl<'a> Show<'a> {
         Ok(Repair { what, data_after })
     }
 
-    /// Leaves the last picture on the screen.
-    pub fn end(&mut self) {
+    /// Leaves the last picture on the screen, and gives what was seen.
+    pub fn end(mut self) -> Film {
         self.view.end();
+        self.marks.extend(self.decisions());
+        let end = Instant::now();
+        for sample in &mut self.samples {
+            let at = self.start + sample.at;
+            let until = end.min(at + picture::MEAN / 2);
+            sample.payload = self.timeline.goodput(at - picture::MEAN / 2, until);
+        }
+        let names = (1..=self.lab.wans()).map(device).collect();
+        Film { names, samples: self.samples, marks: self.marks, ..Film::default() }
+    }
+
+    /// Notes what the script does now.
+    fn mark(&mut self, kind: Kind, wan: usize, what: &str) -> Instant {
+        let now = Instant::now();
+        self.marks.push(Mark { at: now.duration_since(self.start), kind, wan, text: what.into() });
+        now
+    }
+
+    /// What changed in the kernel, at the time at which the watches saw it.
+    fn decisions(&self) -> Vec<Mark> {
+        let mark = |at: Instant, wan, text: &str| Mark {
+            at: at.saturating_duration_since(self.start),
+            kind: Kind::Decision,
+            wan,
+            text: text.into(),
+        };
+        let wan_of = |endpoint: &Endpoint| {
+            let address = endpoint.address.to_string();
+            (1..=self.lab.wans()).find(|wan| self.lab.netifd.address(*wan) == address).unwrap_or(0)
+        };
+        let mut marks = Vec::new();
+        for pair in self.routes.routes.since(self.start).windows(2) {
+            let (old, new) = (preferred_wan(&pair[0].1), preferred_wan(&pair[1].1));
+            if old != new {
+                let what = new.map_or("no default route".into(), |wan| format!("route to {}", device(wan)));
+                marks.push(mark(pair[1].0, 0, &what));
+            }
+        }
+        for pair in self.endpoints.endpoints.since(self.start).windows(2) {
+            let ((_, old), (at, new)) = (&pair[0], &pair[1]);
+            let gone = old.iter().filter(|one| !has(new, one)).map(|one| ("endpoint gone", one));
+            let come = new.iter().filter(|one| !has(old, one)).map(|one| ("endpoint added", one));
+            marks.extend(gone.chain(come).map(|(what, one)| mark(*at, wan_of(one), what)));
+        }
+        marks
+    }
+
+    /// What each link has delivered since the last sample.
+    fn sample(&mut self) {
+        let (now, bytes) = (Instant::now(), delivered(self.lab));
+        let seconds = now.duration_since(self.sampled.0).as_secs_f64().max(1e-6);
+        let pairs = bytes.iter().zip(&self.sampled.1);
+        self.samples.push(Sample {
+            at: now.duration_since(self.start),
+            rates: pairs.map(|(now, then)| (now - then) as f64 * 8.0 / seconds).collect(),
+            payload: 0.0, // known once the time around it is over
+        });
+        self.sampled = (now, bytes);
     }
 
     fn tick(&mut self) -> Result {
         sleep(TICK);
         self.tell_changes();
         self.tell_log();
+        if self.sampled.0.elapsed() >= SAMPLE {
+            self.sample();
+        }
         if self.drawn.elapsed() >= DRAW {
             self.drawn = Instant::now();
             self.draw()?;
@@ -230,4 +299,9 @@ impl<'a> Show<'a> {
 
 fn has(list: &[Endpoint], wanted: &Endpoint) -> bool {
     list.iter().any(|endpoint| endpoint.address == wanted.address)
+}
+
+/// Bytes that each link has brought to the router so far.
+fn delivered(lab: &Lab) -> Vec<u64> {
+    (1..=lab.wans()).map(|wan| lab.link(wan).down.counters.bytes.load(Relaxed)).collect()
 }

@@ -74,13 +74,14 @@ fn done(what: &str, after: Option<Duration>) -> String {
     after.map_or(format!("NOT {what}"), |after| format!("{what} after {} ms", after.as_millis()))
 }
 
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let who = if self.with_manager { "bsbf bond" } else { "the kernel alone, no manager" };
-        writeln!(f, "Measured in this run, with {who}:")?;
-        writeln!(f, "  both WANs together    {:.2} of the sum of their rates, as payload", self.share)?;
+impl Summary {
+    /// What was measured, and how much.
+    pub(super) fn lines(&self) -> Vec<(String, String)> {
+        let both = "both WANs together";
+        let mut lines: Vec<(&str, String)> =
+            vec![(both, format!("{:.2} of the sum of their rates, as payload", self.share))];
         if !self.steady {
-            writeln!(f, "  both WANs together    a working WAN was NOT kept")?;
+            lines.push((both, "a working WAN was NOT kept".into()));
         }
         for (broken, repaired) in self.breaks.iter().zip(&self.repairs) {
             let route = match broken.was_preferred {
@@ -89,17 +90,26 @@ impl fmt::Display for Summary {
             };
             let endpoint = done("removed", broken.endpoint_removed);
             let gap = if broken.without_default { ", for a moment NO default route" } else { "" };
-            writeln!(f, "  {:<20}  {route}, endpoint {endpoint}{gap}", broken.what)?;
-            writeln!(f, "  {:<20}  {}", repaired.what, done("carrying data again", repaired.data_after))?;
+            lines.push((broken.what, format!("{route}, endpoint {endpoint}{gap}")));
+            lines.push((repaired.what, done("carrying data again", repaired.data_after)));
         }
-        writeln!(f, "  longest stall         {} ms", self.longest_stall.as_millis())?;
+        lines.push(("longest stall", format!("{} ms", self.longest_stall.as_millis())));
         match &self.transfer {
             Some(Ok(ended)) => {
                 let megabytes = ended.bytes as f64 / 1e6;
-                writeln!(f, "  bytes lost            0 of {megabytes:.1} MB, every one compared")
+                lines.push(("bytes lost", format!("0 of {megabytes:.1} MB, every one compared")));
             }
-            Some(Err(why)) => writeln!(f, "  the download          FAILED: {why}"),
-            None => Ok(()),
+            Some(Err(why)) => lines.push(("the download", format!("FAILED: {why}"))),
+            None => {}
         }
+        lines.into_iter().map(|(what, how_much)| (what.to_string(), how_much)).collect()
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let who = if self.with_manager { "bsbf bond" } else { "the kernel alone, no manager" };
+        writeln!(f, "Measured in this run, with {who}:")?;
+        self.lines().iter().try_for_each(|(what, how_much)| writeln!(f, "  {what:<20}  {how_much}"))
     }
 }
