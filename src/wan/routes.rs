@@ -36,6 +36,8 @@ pub enum Class {
     Dead,
     /// Being taken down by its owner: what is ours of it goes.
     Released,
+    /// No WAN of ours any more, by the settings: what was moved comes home.
+    Left,
 }
 
 /// A WAN as the planner sees it.
@@ -53,12 +55,13 @@ pub struct WanView {
 pub fn plan(world: &World, wans: &[WanView], memory: &Memory) -> Vec<Change> {
     let mut plan = Plan { world, wans, memory: memory.clone(), changes: Vec::new(), taken: taken(world) };
     plan.remove_stale();
+    wans.iter().filter(|w| w.class == Class::Left).for_each(|wan| plan.bring_home(wan));
     if wans.iter().any(|w| w.class == Class::Live || w.class == Class::LiveBackup) {
         for wan in wans {
             match wan.class {
                 Class::Live => plan.bring_home(wan),
                 Class::LiveBackup | Class::Dead => plan.put_behind(wan),
-                Class::Unknown | Class::Released => {}
+                Class::Unknown | Class::Released | Class::Left => {}
             }
         }
         plan.stand_in_front();

@@ -9,7 +9,7 @@ use super::settings::Settings;
 
 /// Patience before the first answer: RFC 6298 section 2.1.
 const INITIAL: Duration = Duration::from_secs(1);
-/// However a link has behaved, no probe is waited for longer than this.
+/// However a link has behaved, no probe is waited for longer than this while our own traffic does not queue.
 const MAX: Duration = Duration::from_millis(1500);
 /// The extremes of a quiet link are forgotten by a 128th of the difference at each answer: about two minutes
 /// at one probe a second.

@@ -10,6 +10,7 @@ use super::super::source_rules::{self, Slot};
 use super::super::world::Change;
 use super::{Action, Mind, Wan};
 use crate::types::{IfIndex, IfName, Time};
+use crate::wire::rtnl::{Family, Link, Route, TABLE_MAIN};
 
 /// Changes of routes in a row before we wait, and how fast more are granted: whoever fights us for a route
 /// must not make the two of us burn the CPU.
@@ -54,7 +55,8 @@ impl Mind {
         let kept = |w: &&&Wan| w.liveness.obstacle() != Some(Obstacle::Released);
         let slots: Vec<Slot> =
             there.iter().filter(kept).map(|w| Slot { number: w.slot, index: w.index }).collect();
-        let route_views: Vec<routes::WanView> = there.iter().map(|w| self.route_view(w)).collect();
+        let mut route_views: Vec<routes::WanView> = there.iter().map(|w| self.route_view(w)).collect();
+        route_views.extend(self.left_behind(&there));
         let endpoint_views: Vec<endpoints::WanView> = there.iter().map(|w| self.endpoint_view(w)).collect();
         let rules = source_rules::plan(&self.world, &slots);
         changes.extend(rules.before);
@@ -76,6 +78,19 @@ impl Mind {
         changes.extend(rules.after);
         self.credit = self.credit.saturating_sub(u32::try_from(changes.len()).unwrap_or(u32::MAX));
         actions.extend(changes.into_iter().map(Action::Change));
+    }
+
+    /// Devices that are no WANs of ours, by the settings, but have routes that we moved.
+    fn left_behind(&self, wans: &[&Wan]) -> impl Iterator<Item = routes::WanView> {
+        let moved = |l: &&Link| {
+            let excluded = self.settings.exclude.contains(&l.name) && wans.iter().all(|w| w.index != l.index);
+            excluded && self.world.defaults(TABLE_MAIN, Family::V4, l.index).any(Route::is_ours)
+        };
+        self.world.links.iter().filter(moved).map(|l| routes::WanView {
+            name: l.name.clone(),
+            index: l.index,
+            class: Class::Left,
+        })
     }
 
     fn refill(&mut self, now: Time) {
