@@ -162,7 +162,7 @@ fn seeds(paths: &Paths, name: &str) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// From libFuzzer's output, `#4096	pulse  cov: 123 ft: 456 ...` and `stat::number_of_executed_units: 4096`.
+/// From libFuzzer's output, `#4096 pulse  cov: 123 ft: 456 ...` and `stat::number_of_executed_units: 4096`.
 fn read(said: &str) -> Numbers {
     let mut numbers = Numbers::default();
     for line in said.lines() {
