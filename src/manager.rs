@@ -31,6 +31,7 @@ use crate::wan::mind::{Action, Event, Mind};
 use crate::wan::record::Reason;
 use crate::wan::settings::{MAX_WANS, Settings};
 use crate::wan::world::{Change, Failures, Memory};
+use crate::wire::question::Question;
 
 mod halves;
 mod mirror;
@@ -101,7 +102,7 @@ pub fn run(kind: Kind, args: ManagerArgs) -> Outcome {
 /// Tells the running manager to let an interface go.
 fn release(kind: Kind, run_dir: &Path, name: &IfName) -> Outcome {
     let socket = run_dir.join(format!("{}.sock", kind.name));
-    match control::ask(&socket, &format!("release {name}")) {
+    match control::ask(&socket, &Question::Release(name.clone())) {
         Ok(Some(_)) => Ok(EXIT_DONE),
         Ok(None) => Err(Error::new("release", name, format!("no bsbf-{} is running", kind.name))),
         Err(e) => Err(Error::new("ask", socket.display(), e)),
@@ -461,19 +462,16 @@ impl Manager {
     }
 
     fn serve(&mut self, client: Client, executor: &LocalExecutor<'_>) {
-        let answer = match client.question.split_once(' ') {
-            Some(("release", name)) => match name.parse() {
-                Ok(name) => {
-                    self.tell_mind(Event::Release(name), executor);
-                    "ok\n".to_string()
-                }
-                Err(e) => format!("error: {e}\n"),
-            },
-            None if client.question == "status" => {
+        let answer = match &client.question {
+            Ok(Question::Status) => {
                 report::status(self.kind.name, self.began, &self.mind, &self.notes, clock::now()).to_json()
             }
-            None if client.question == "decisions" => self.mind.record().to_text(),
-            _ => format!("error: unknown question '{}'\n", client.question),
+            Ok(Question::Decisions) => self.mind.record().to_text(),
+            Ok(Question::Release(name)) => {
+                self.tell_mind(Event::Release(name.clone()), executor);
+                "ok\n".to_string()
+            }
+            Err(e) => format!("error: {e}\n"),
         };
         executor.spawn(async move { client.answer(&answer).await }).detach();
     }

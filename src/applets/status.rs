@@ -8,6 +8,7 @@ use crate::applet::{self, Applet};
 use crate::error::{EXIT_DONE, EXIT_NO_MANAGER, Error, Outcome};
 use crate::manager::RUN_DIR;
 use crate::sys::control;
+use crate::wire::question::Question;
 use crate::wire::status::{Status, VERSION, WanStatus};
 
 /// The row of the table.
@@ -40,7 +41,8 @@ fn run(args: Args) -> Outcome {
     let mut shown = 0;
     for daemon in DAEMONS {
         let socket = dir.join(format!("{daemon}.sock"));
-        let answer = control::ask(&socket, "status").map_err(|e| Error::new("ask", socket.display(), e))?;
+        let answer =
+            control::ask(&socket, &Question::Status).map_err(|e| Error::new("ask", socket.display(), e))?;
         let Some(answer) = answer else { continue };
         let status = Status::from_json(&answer)
             .ok()

@@ -1,3 +1,6 @@
+use std::time::Duration;
+
+use super::options::{apply_file, apply_legacy};
 use super::*;
 
 fn file(text: &str) -> Result<Settings, String> {

@@ -10,8 +10,8 @@ use std::{fs, io::Read, io::Write};
 use smol::future::FutureExt;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 
-/// The longest question, a verb and an interface's name.
-const MAX_QUESTION: usize = 64;
+use crate::wire::question::{MAX_LINE, Question};
+
 /// A client that is slower is cut off: it must not hold up the next.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -23,8 +23,8 @@ pub struct ControlSocket {
 
 /// Somebody who asked.
 pub struct Client {
-    /// What he asked, without the line's end.
-    pub question: String,
+    /// What he asked, or what is wrong with it.
+    pub question: Result<Question, String>,
     stream: smol::Async<UnixStream>,
 }
 
@@ -49,11 +49,11 @@ impl ControlSocket {
     /// Waits for a client; None if it hung up or asked nothing in time.
     pub async fn accept(&self) -> io::Result<Option<Client>> {
         let (mut stream, _) = self.listener.accept().await?;
-        let mut question = Vec::new();
+        let mut line = Vec::new();
         let read = async {
             let mut byte = [0; 1];
-            while question.len() < MAX_QUESTION && stream.read(&mut byte).await? > 0 && byte != *b"\n" {
-                question.extend(byte);
+            while line.len() < MAX_LINE && stream.read(&mut byte).await? > 0 && byte != *b"\n" {
+                line.extend(byte);
             }
             io::Result::Ok(())
         };
@@ -65,8 +65,7 @@ impl ControlSocket {
             log::debug!("a client asked nothing: {e}");
             return Ok(None);
         }
-        let question = String::from_utf8_lossy(&question).into_owned();
-        Ok(Some(Client { question, stream }))
+        Ok(Some(Client { question: Question::parse(&line), stream }))
     }
 }
 
@@ -94,7 +93,7 @@ impl Client {
 }
 
 /// Asks the manager at `path`; None if there is none.
-pub fn ask(path: &Path, question: &str) -> io::Result<Option<String>> {
+pub fn ask(path: &Path, question: &Question) -> io::Result<Option<String>> {
     let mut stream = match UnixStream::connect(path) {
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
             return Ok(None);

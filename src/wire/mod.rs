@@ -3,6 +3,7 @@
 pub mod icmp;
 pub mod mptcp_pm;
 pub mod nl;
+pub mod question;
 pub mod rtnl;
 pub mod status;
 pub mod uci;

@@ -5,7 +5,10 @@ use std::process::{Command, ExitCode};
 use crate::paths::Paths;
 use crate::tally::Tally;
 use crate::targets::Target;
-use crate::{Result, cross, lab, process, targets};
+use crate::{Result, cross, fuzz, lab, process, targets};
+
+/// How long `ci` runs each fuzz target: long enough to find what a change breaks, not to find what is rare.
+const FUZZ_SECONDS: u32 = 10;
 
 /// Unit and property tests, then the lab's.
 pub fn test(paths: &Paths, filter: Option<&str>) -> ExitCode {
@@ -35,14 +38,24 @@ pub fn build(paths: &Paths, arch: Option<&str>) -> Result<ExitCode> {
 /// What a change has to pass.
 pub fn all(paths: &Paths) -> ExitCode {
     let mut sum = Tally::default();
-    sum.check("formatting", process::run(process::cargo(&paths.root).args(["fmt", "--all", "--check"])));
+    sum.check("formatting", formatting(paths));
     sum.check("lints", process::run(&mut clippy(paths)));
     run_tests(paths, None, &mut sum);
+    fuzz::run(paths, FUZZ_SECONDS, &mut sum);
     match targets::all(&paths.root) {
         Ok(targets) => run_builds(paths, &targets, &mut sum),
         Err(why) => sum.check("targets", Err(why)),
     }
     close(sum)
+}
+
+/// The fuzz targets are a workspace of their own.
+fn formatting(paths: &Paths) -> Result<()> {
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
+        let mut fmt = process::cargo(&paths.root);
+        process::run(fmt.args(["fmt", "--all", "--check", "--manifest-path", manifest]))?;
+    }
+    Ok(())
 }
 
 fn clippy(paths: &Paths) -> Command {
@@ -67,7 +80,7 @@ fn run_builds(paths: &Paths, targets: &[Target], sum: &mut Tally) {
 }
 
 /// Prints the closing line; the exit status says whether anything failed.
-fn close(sum: Tally) -> ExitCode {
+pub fn close(sum: Tally) -> ExitCode {
     println!("{sum}");
     if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -11,6 +11,7 @@ mod ci;
 mod cross;
 mod debian;
 mod elf;
+mod fuzz;
 mod lab;
 mod paths;
 mod process;
@@ -31,7 +32,8 @@ const HELP: &str = "Usage: cargo xtask COMMAND [ARGUMENTS]
   demo [ARGUMENTS]   live view of a bonded router in a lab of network namespaces
   test [FILTER]      unit and property tests, then the lab's tests; FILTER is a part of their names
   build [ARCH|all]   static binaries for routers in target/dist/ARCH/bsbf, each one checked
-  ci                 formatting, lints, test, build all
+  fuzz [SECONDS]     every fuzz target for so long, 20 s if not said; fails with the input that broke one
+  ci                 formatting, lints, test, fuzz, build all
   help               this text
 
 Architectures are the files in targets/. Missing Debian packages are installed, and it is said which.
@@ -61,6 +63,12 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ["test", filter] => Ok(ci::test(&paths, Some(filter))),
         ["build"] | ["build", "all"] => ci::build(&paths, None),
         ["build", arch] => ci::build(&paths, Some(arch)),
+        ["fuzz"] => Ok(fuzz::all(&paths, fuzz::SECONDS)),
+        ["fuzz", seconds] => match seconds.parse() {
+            // libFuzzer takes 0 for "without end".
+            Ok(seconds @ 1..) => Ok(fuzz::all(&paths, seconds)),
+            _ => Err(format!("'{seconds}' is not a number of seconds")),
+        },
         ["ci"] => Ok(ci::all(&paths)),
         _ => Err(format!("no such command: {}\n\n{HELP}", words.join(" "))),
     }

@@ -1,0 +1,32 @@
+//! The product's pure modules, compiled into the fuzz targets as they stand: bsbf is one binary without
+//! a library, so that the compiler can name its dead code.
+
+// Here everything is public, so nothing is dead.
+#![allow(unfulfilled_lint_expectations)]
+
+#[path = "../../src/config/options.rs"]
+pub mod options;
+/// The printer by which the product's tests compare with the real `uci`.
+#[path = "../../src/wire/uci/print.rs"]
+pub mod print;
+#[path = "../../src/types.rs"]
+pub mod types;
+#[path = "../../src/wan/mod.rs"]
+pub mod wan;
+#[path = "../../src/wire/mod.rs"]
+pub mod wire;
+
+// What the printer looks for in the module above it.
+use wire::uci::{Package, Section, Value};
+
+/// The body of a request as the kernel would read it.
+pub fn body(request: wire::nl::Request) -> Vec<u8> {
+    let bytes = request.finish(1);
+    let mut messages = wire::nl::Messages(&bytes);
+    let body = match messages.next() {
+        Some(Ok(message)) => message.body.to_vec(),
+        other => panic!("a request of ours is no message: {other:?}"),
+    };
+    assert!(messages.next().is_none(), "a request of ours is more than one message");
+    body
+}

@@ -1,0 +1,140 @@
+//! From text to settings: the values of a file's sections and of the arguments, each checked here.
+//!
+//! Pure like `wire` and `wan`: the files are read in the module above, and fuzzed without it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::types::IfName;
+use crate::wan::settings::{MAX_TARGETS, RESOLVER_PORT, SERVER_PORT, Settings, Target};
+use crate::wire::uci::{self, Section};
+
+/// Intervals beyond an hour, or of less than ten milliseconds, are mistakes.
+const INTERVALS: std::ops::RangeInclusive<u64> = 10..=3_600_000;
+
+/// Takes in the sections `bond` of a settings file; other sections belong to other commands.
+///
+/// # Errors
+/// What `uci` refuses, an unknown option, a value that does not fit: with its line and what was expected.
+pub fn apply_file(settings: &mut Settings, text: &[u8]) -> Result<(), String> {
+    let package = uci::parse(text).map_err(|e| e.to_string())?;
+    for section in package.sections_of("bond") {
+        // Servers before targets, whatever their order: replacing servers keeps the targets.
+        for option in &section.options {
+            let values = section.list(&option.name).map_err(|e| e.to_string())?;
+            set(settings, &option.name, &values).map_err(|e| format!("line {}: {e}", option.line))?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes in what `bsbf-mptcp` of old had: `list subflow_backup`.
+///
+/// # Errors
+/// What `uci` refuses, and what is no interface's name.
+pub fn apply_legacy(settings: &mut Settings, text: &[u8]) -> Result<(), String> {
+    let package = uci::parse(text).map_err(|e| e.to_string())?;
+    let main = package.section("main").map(|s: &Section| s.list("subflow_backup")).transpose();
+    for name in main.map_err(|e| e.to_string())?.unwrap_or_default() {
+        settings.backup.push(name.parse()?);
+    }
+    Ok(())
+}
+
+/// Sets one option, by its name in the file.
+///
+/// # Errors
+/// An unknown option; a value that does not fit is named with what was expected.
+pub fn set(settings: &mut Settings, option: &str, values: &[&str]) -> Result<(), String> {
+    match option {
+        "server" => set_targets(settings, values, true)?,
+        "target" => set_targets(settings, values, false)?,
+        "backup" => settings.backup = names(values)?,
+        "metered" => settings.metered = names(values)?,
+        "unmetered" => settings.unmetered = names(values)?,
+        "include" => settings.include = names(values)?,
+        "exclude" => settings.exclude = names(values)?,
+        "backup_auto" => settings.backup_auto = one(values, boolean)?,
+        "interval" => settings.interval = one(values, interval)?,
+        "metered_interval" => settings.metered_interval = one(values, interval)?,
+        "fast_interval" => settings.fast_interval = one(values, interval)?,
+        "dead_interval" => settings.dead_interval = one(values, interval)?,
+        "lost" => settings.lost = one(values, |v| within(v, 2..=40))?.into(),
+        "replies" => settings.replies = one(values, |v| within(v, 1..=100))?.into(),
+        _ => return Err(format!("unknown option '{option}'")),
+    }
+    Ok(())
+}
+
+fn set_targets(settings: &mut Settings, values: &[&str], servers: bool) -> Result<(), String> {
+    let new = values.iter().map(|v| target(v, servers)).collect::<Result<Vec<Target>, String>>()?;
+    let (old_servers, old_others): (Vec<Target>, Vec<Target>) =
+        settings.targets.iter().partition(|t| t.is_server);
+    let (servers, others) = if servers { (new, old_others) } else { (old_servers, new) };
+    if servers.len() > MAX_TARGETS || !servers.is_empty() && others.is_empty() && servers.len() == MAX_TARGETS
+    {
+        return Err(format!("more than {} servers", MAX_TARGETS - 1));
+    }
+    settings.targets.clear();
+    for target in servers.into_iter().chain(others) {
+        // A server that is named as a target too is asked once.
+        if settings.targets.iter().any(|t| t.address == target.address) {
+            continue;
+        }
+        // The default resolvers give way to many servers; what was asked for must fit.
+        if settings.targets.push(target).is_err() && target.port != RESOLVER_PORT {
+            return Err(format!("more than {MAX_TARGETS} servers and targets"));
+        }
+    }
+    Ok(())
+}
+
+fn target(text: &str, is_server: bool) -> Result<Target, String> {
+    let default = if is_server { SERVER_PORT } else { RESOLVER_PORT };
+    let parsed =
+        SocketAddr::from_str(text).or_else(|_| IpAddr::from_str(text).map(|ip| SocketAddr::new(ip, default)));
+    match parsed {
+        Ok(at) if !at.ip().is_unspecified() && !at.ip().is_multicast() && at.port() != 0 => {
+            Ok(Target { address: at.ip(), port: at.port(), is_server })
+        }
+        _ => Err(format!("'{text}' is not an address, ADDR:PORT or [ADDR6]:PORT")),
+    }
+}
+
+fn names(values: &[&str]) -> Result<Vec<IfName>, String> {
+    values.iter().map(|v| v.parse()).collect()
+}
+
+fn one<T>(values: &[&str], read: impl Fn(&str) -> Result<T, String>) -> Result<T, String> {
+    match values {
+        [value] => read(value),
+        _ => Err(format!("one value expected, {} found", values.len())),
+    }
+}
+
+fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "on" | "true" | "yes" | "enabled" => Ok(true),
+        "0" | "off" | "false" | "no" | "disabled" => Ok(false),
+        _ => Err(format!("'{text}' is not 0 or 1")),
+    }
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    match text.parse::<u64>() {
+        Ok(ms) if INTERVALS.contains(&ms) => Ok(Duration::from_millis(ms)),
+        _ => Err(format!(
+            "'{text}' is not a number of milliseconds from {} to {}",
+            INTERVALS.start(),
+            INTERVALS.end()
+        )),
+    }
+}
+
+fn within(text: &str, range: std::ops::RangeInclusive<u8>) -> Result<u8, String> {
+    text.parse()
+        .ok()
+        .filter(|n| range.contains(n))
+        .ok_or_else(|| format!("'{text}' is not a number from {} to {}", range.start(), range.end()))
+}

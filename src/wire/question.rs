@@ -1,0 +1,88 @@
+//! What a manager is asked over its socket: one line, a verb and for some what it is about.
+
+use std::fmt;
+
+use crate::types::IfName;
+
+/// The longest line that is read, its end not counted: the longest question has 23 bytes.
+pub const MAX_LINE: usize = 64;
+
+/// A question to a running manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// The WANs, the notes and the last decisions, as [`super::status`] has them.
+    Status,
+    /// Every decision that is kept.
+    Decisions,
+    /// Not a question but a wish: this interface is being taken down, let it go.
+    Release(IfName),
+}
+
+impl Question {
+    /// From a line without its end.
+    ///
+    /// # Errors
+    /// Another line; the text names what was asked and what is expected.
+    pub fn parse(line: &[u8]) -> Result<Question, String> {
+        let words = std::str::from_utf8(line).ok();
+        match words.map(|text| text.split_once(' ').map_or((text, None), |(verb, rest)| (verb, Some(rest)))) {
+            Some(("status", None)) => Ok(Question::Status),
+            Some(("decisions", None)) => Ok(Question::Decisions),
+            Some(("release", Some(name))) => name.parse().map(Question::Release),
+            _ => Err(format!(
+                "unknown question '{}': expected status, decisions or release IFACE",
+                line.escape_ascii()
+            )),
+        }
+    }
+}
+
+/// The line that asks it, without its end.
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Question::Status => f.write_str("status"),
+            Question::Decisions => f.write_str("decisions"),
+            Question::Release(name) => write!(f, "release {name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_question_reads_back_from_its_line() {
+        let longest = Question::Release("abcdefghijklmno".parse().unwrap());
+        assert!(longest.to_string().len() < MAX_LINE);
+        for (question, line) in [
+            (Question::Status, "status"),
+            (Question::Decisions, "decisions"),
+            (longest, "release abcdefghijklmno"),
+        ] {
+            assert_eq!(question.to_string(), line);
+            assert_eq!(Question::parse(line.as_bytes()), Ok(question));
+        }
+    }
+
+    #[test]
+    fn another_line_is_refused_with_what_was_asked_and_what_is_expected() {
+        for (line, asked) in [
+            (&b""[..], "''"),
+            (b"stat", "'stat'"),
+            (b"status ", "'status '"),
+            (b"decisions wan", "'decisions wan'"),
+            (b"release", "'release'"),
+            (b"status\r", "'status\\r'"),
+            (b"release \xff\x1b", "'release \\xff\\x1b'"),
+        ] {
+            let expected = format!("unknown question {asked}: expected status, decisions or release IFACE");
+            assert_eq!(Question::parse(line), Err(expected));
+        }
+        assert_eq!(
+            Question::parse(b"release a/b").unwrap_err(),
+            "'a/b' is not an interface name (1 to 15 bytes, no '/', ':' or blank)"
+        );
+    }
+}
