@@ -32,6 +32,7 @@ use crate::wan::settings::{MAX_WANS, Settings};
 use crate::wan::world::{Change, Failures, Memory};
 
 mod halves;
+mod neighbours;
 mod probing;
 mod report;
 
@@ -183,8 +184,7 @@ impl Manager {
             if !kind.routes {
                 return Err(Error::new("manage", "MPTCP endpoints", missing));
             }
-            log::warn!("{missing}, routes are managed all the same");
-            notes.push(missing.to_string());
+            notes.push(format!("{missing}, routes are managed all the same"));
         }
         Ok(Manager {
             written: memory.clone(),
@@ -216,6 +216,7 @@ impl Manager {
             self.mind.settings().targets.iter().map(|t| t.address.to_string()).collect();
         log::info!("bsbf-{}: asking {}", self.kind.name, targets.join(" "));
         self.resync(executor);
+        self.all_notes().iter().for_each(|note| log::warn!("{note}"));
         loop {
             let now = clock::now();
             let deadline = self.mind.next_deadline(now).min(self.resync_at);
@@ -449,7 +450,8 @@ impl Manager {
                 Err(e) => format!("error: {e}\n"),
             },
             None if client.question == "status" => {
-                report::status(self.kind.name, &self.mind, &self.notes, clock::now()).to_json()
+                let notes = self.all_notes();
+                report::status(self.kind.name, &self.mind, notes, clock::now()).to_json()
             }
             _ => format!("error: unknown question '{}'\n", client.question),
         };

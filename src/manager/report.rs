@@ -32,8 +32,7 @@ pub fn subject(change: &Change, mind: &Mind) -> String {
 }
 
 /// Everything the manager knows.
-pub fn status(daemon: &str, mind: &Mind, notes: &[String], now: Time) -> Status {
-    let mut notes = notes.to_vec();
+pub fn status(daemon: &str, mind: &Mind, mut notes: Vec<String>, now: Time) -> Status {
     if !mind.left_out().is_empty() {
         let names: Vec<&str> = mind.left_out().iter().map(|n| n.as_str()).collect();
         notes.push(format!("no place for {}: there are 8 WANs already", names.join(", ")));
