@@ -23,7 +23,7 @@ pub fn services(root: &Path) -> Vec<Service> {
         .collect();
     let is_started = |name: &str| {
         started.iter().any(|link| link.strip_prefix('S').is_some_and(|l| l.get(2..) == Some(name)))
-            || root.join(WANTS).join(format!("{name}.service")).symlink_metadata().is_ok()
+            || fs::read_link(root.join(WANTS).join(format!("{name}.service"))).is_ok()
     };
     let enabled = SERVICES.into_iter().filter(|name| is_started(name));
     enabled
@@ -37,7 +37,7 @@ pub fn services(root: &Path) -> Vec<Service> {
 
 fn is_script(program: &Path) -> bool {
     let mut start = [0; 2];
-    File::open(program).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *b"#!"
+    File::open(program).and_then(|mut file| file.read(&mut start)).is_ok() && start == *b"#!"
 }
 
 /// `net.ipv4.conf.NAME.rp_filter`; 0 where it cannot be read.

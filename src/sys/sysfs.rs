@@ -31,8 +31,8 @@ pub fn is_modem(name: &IfName) -> bool {
 
 /// Reads a sysctl, named by its path below /proc/sys. None where the kernel has none of that name.
 pub fn sysctl(path: &str) -> Option<String> {
-    let text = fs::read_to_string(Path::new("/proc/sys").join(path)).ok()?;
-    Some(text.trim_end().to_string())
+    let text = fs::read(Path::new("/proc/sys").join(path)).ok()?;
+    Some(String::from_utf8_lossy(text.trim_ascii_end()).into_owned())
 }
 
 /// Sets a sysctl, named by its path below /proc/sys. Gives false where the kernel has none of that name.

@@ -209,23 +209,35 @@ fn mptcp_notes(mptcp: &Mptcp, services: &[Service], notes: &mut Vec<String>) {
 
 /// "rules 1001-1002, 2001, mark mask 0x3f00"; None without rules. A rule of both families is named once.
 fn evidence(rules: &[&AnyRule]) -> Option<String> {
-    let mut priorities: Vec<u32> = rules.iter().map(|r| r.priority).collect();
-    priorities.sort_unstable();
-    priorities.dedup();
     let mask = rules.iter().map(|r| r.mask).find(|m| *m != 0)?;
-    let mut ranges: Vec<(u32, u32)> = Vec::new();
-    for priority in priorities {
-        match ranges.last_mut() {
-            Some((_, last)) if priority - *last == 1 => *last = priority,
-            _ => ranges.push((priority, priority)),
+    // The kernel dumps by priority, IPv4 first.
+    let mut priorities: Vec<u32> = Vec::new();
+    for rule in rules {
+        if let Err(at) = priorities.binary_search(&rule.priority) {
+            priorities.insert(at, rule.priority);
         }
     }
-    let range = |&(first, last): &(u32, u32)| match first == last {
-        true => first.to_string(),
-        false => format!("{first}-{last}"),
-    };
-    let ranges: Vec<String> = ranges.iter().map(range).collect();
-    Some(format!("rules {}, mark mask {mask:#x}", ranges.join(", ")))
+    let mut text = String::from("rules ");
+    let mut last = None;
+    for (at, &priority) in priorities.iter().enumerate() {
+        let follows = last.is_some_and(|l| priority - l == 1);
+        let goes_on = priorities.get(at + 1).is_some_and(|next| next - priority == 1);
+        last = Some(priority);
+        // A range's inside is not named.
+        if !(follows && goes_on) {
+            let joint = if follows {
+                "-"
+            } else if at > 0 {
+                ", "
+            } else {
+                ""
+            };
+            text += joint;
+            text += &priority.to_string();
+        }
+    }
+    text += &format!(", mark mask {mask:#x}");
+    Some(text)
 }
 
 fn is_on(section: &uci::Section, option: &str) -> bool {
