@@ -1,7 +1,5 @@
 //! Who else steers packets here, asked when somebody wants to know: nothing of it costs while nobody asks.
 
-use std::path::Path;
-
 use super::Manager;
 use crate::sys::neighbours;
 use crate::wan::neighbours::{Facts, notes};
@@ -13,12 +11,16 @@ impl Manager {
             log::debug!("cannot read other people's rules: {e}");
             Vec::new()
         });
+        let mut rp_filter = Vec::new();
+        for wan in self.mind.wans() {
+            rp_filter.push((wan.name.clone(), neighbours::rp_filter(wan.name.as_str())));
+        }
         let has_endpoints = self.kind.endpoints && self.kernel.has_mptcp();
         let facts = Facts {
             rules,
-            services: neighbours::services(Path::new("/")),
+            services: neighbours::services(""),
             rp_filter_all: neighbours::rp_filter("all"),
-            rp_filter: neighbours::rp_filters(self.mind.wans().iter().map(|w| w.name.clone()).collect()),
+            rp_filter,
             mptcp: has_endpoints.then(neighbours::mptcp),
         };
         let mut all = self.notes.clone();
