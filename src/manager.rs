@@ -35,6 +35,7 @@ use crate::wire::question::Question;
 
 mod halves;
 mod mirror;
+mod neighbours;
 mod probing;
 mod report;
 
@@ -190,8 +191,7 @@ impl Manager {
             if !kind.routes {
                 return Err(Error::new("manage", "MPTCP endpoints", missing));
             }
-            log::warn!("{missing}, routes are managed all the same");
-            notes.push(missing.to_string());
+            notes.push(format!("{missing}, routes are managed all the same"));
         }
         let mut mind = Mind::new(settings, memory.clone(), now);
         let mirror = Mirror::new(kind.name);
@@ -228,6 +228,7 @@ impl Manager {
             self.mind.settings().targets.iter().map(|t| t.address.to_string()).collect();
         log::info!("bsbf-{}: asking {}", self.kind.name, targets.join(" "));
         self.resync(executor);
+        self.all_notes().iter().for_each(|note| log::warn!("{note}"));
         loop {
             let now = clock::now();
             let deadline = self.mind.next_deadline(now).min(self.resync_at);
@@ -464,7 +465,8 @@ impl Manager {
     fn serve(&mut self, client: Client, executor: &LocalExecutor<'_>) {
         let answer = match &client.question {
             Ok(Question::Status) => {
-                report::status(self.kind.name, self.began, &self.mind, &self.notes, clock::now()).to_json()
+                let notes = self.all_notes();
+                report::status(self.kind.name, self.began, &self.mind, notes, clock::now()).to_json()
             }
             Ok(Question::Decisions) => self.mind.record().to_text(),
             Ok(Question::Release(name)) => {

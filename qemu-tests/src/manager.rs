@@ -32,6 +32,8 @@ const INTERVAL: Duration = Duration::from_millis(5);
 pub struct Status {
     /// Every WAN that it manages.
     pub wans: Vec<WanStatus>,
+    /// What it says of the machine.
+    pub notes: Vec<String>,
     /// Its latest decisions, with their reasons.
     pub events: Vec<Decision>,
 }

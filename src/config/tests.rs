@@ -1,7 +1,8 @@
 use std::time::Duration;
 
-use super::options::{apply_file, apply_legacy};
+use super::options::{apply_file, apply_legacy, set};
 use super::*;
+use crate::wan::settings::{RESOLVER_PORT, SERVER_PORT};
 
 fn file(text: &str) -> Result<Settings, String> {
     let mut settings = Settings::default();
@@ -97,7 +98,7 @@ fn page() -> Vec<Row> {
 
 /// The options that `set` knows, by its own text: a match cannot be asked.
 fn known() -> Vec<&'static str> {
-    let body = include_str!("../config.rs").split_once("\nfn set(").unwrap().1.split_once("\n}").unwrap().0;
+    let body = include_str!("options.rs").split_once("\npub fn set(").unwrap().1.split_once("\n}").unwrap().0;
     body.lines().filter_map(|line| Some(line.trim().strip_prefix('"')?.split_once("\" =>")?.0)).collect()
 }
 

@@ -39,8 +39,7 @@ const PROJECTABLE: Duration = Duration::from_secs(60);
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Everything the manager knows; it began at `began`.
-pub fn status(daemon: &str, began: Time, mind: &Mind, notes: &[String], now: Time) -> Status {
-    let mut notes = notes.to_vec();
+pub fn status(daemon: &str, began: Time, mind: &Mind, mut notes: Vec<String>, now: Time) -> Status {
     if !mind.left_out().is_empty() {
         let names: Vec<&str> = mind.left_out().iter().map(|n| n.as_str()).collect();
         notes.push(format!("no place for {}: there are 8 WANs already", names.join(", ")));

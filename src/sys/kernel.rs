@@ -8,7 +8,7 @@ use crate::types::{IfIndex, IfName};
 use crate::wan::world::{Change, World};
 use crate::wire::mptcp_pm::{self, SubflowClosed};
 use crate::wire::nl::Message;
-use crate::wire::rtnl::{self, Dump, Family, Link, Object, RouteOp};
+use crate::wire::rtnl::{self, AnyRule, Dump, Family, Link, Object, RouteOp};
 
 /// Groups of rtnetlink by number (uapi/linux/rtnetlink.h).
 const RTNLGRP_LINK: u32 = 1;
@@ -65,7 +65,7 @@ impl Kernel {
             );
             match objects {
                 // A kernel without IPv6, or without policy rules, has none of these.
-                Err(e) if matches!(e.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EAFNOSUPPORT)) => {}
+                Err(e) if is_unknown(&e) => {}
                 objects => {
                     // With IPv6 off the kernel answers such a dump with everything it has.
                     let asked = |object: &Object| what.family().is_none_or(|f| object.family() == Some(f));
@@ -83,6 +83,19 @@ impl Kernel {
         }
         world.modems = world.links.iter().filter(|l| sysfs::is_modem(&l.name)).map(|l| l.index).collect();
         Ok(world)
+    }
+
+    /// The rules of everybody else, of both families. They are no part of the world: nothing is decided by them.
+    pub fn foreign_rules(&mut self) -> io::Result<Vec<AnyRule>> {
+        let mut rules = Vec::new();
+        for family in Family::BOTH {
+            let request = || rtnl::dump_request(Dump::Rules(family));
+            match self.route.dump(request, |message| Ok(rtnl::any_rule(message.body).unwrap_or_default())) {
+                Err(e) if is_unknown(&e) => {}
+                found => rules.extend(found?.into_iter().filter(|r| r.family == family && !r.is_ours())),
+            }
+        }
+        Ok(rules)
     }
 
     /// One device by its number, with its counters.
@@ -135,6 +148,11 @@ impl Kernel {
             result => result,
         }
     }
+}
+
+/// The kernel's way to say that it was built without what is asked for.
+fn is_unknown(e: &io::Error) -> bool {
+    matches!(e.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EAFNOSUPPORT))
 }
 
 /// The kernel's way to say that nothing was left to do.

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod control;
 pub mod files;
 pub mod kernel;
+pub mod neighbours;
 pub mod netlink;
 pub mod probe;
 pub mod rundir;

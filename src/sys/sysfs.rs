@@ -29,6 +29,12 @@ pub fn is_modem(name: &IfName) -> bool {
     }
 }
 
+/// Reads a sysctl, named by its path below /proc/sys. None where the kernel has none of that name.
+pub fn sysctl(path: &str) -> Option<String> {
+    let text = fs::read(Path::new("/proc/sys").join(path)).ok()?;
+    Some(String::from_utf8_lossy(text.trim_ascii_end()).into_owned())
+}
+
 /// Sets a sysctl, named by its path below /proc/sys. Gives false where the kernel has none of that name.
 pub fn set_sysctl(path: &str, value: &str) -> io::Result<bool> {
     match fs::write(Path::new("/proc/sys").join(path), value) {

@@ -6,6 +6,7 @@ pub mod discover;
 pub mod endpoints;
 pub mod liveness;
 pub mod mind;
+pub mod neighbours;
 pub mod probes;
 pub mod record;
 pub mod routes;

@@ -7,6 +7,9 @@
 //! For each address two rules: first main without its default routes, so that the LAN and the modem's own page are
 //! reached, then the WAN's table. They stand as long as the WAN has the address and a default, live or not: on a
 //! dead WAN they keep probes' answers from a strict rp_filter, and packets from a wrong way out.
+//!
+//! Packets that carry anybody else's mark are passed over: another policy router (mwan3, pbr, a VPN) has chosen their
+//! way, and its rules stand behind ours (pbr's at 30000) or before (mwan3's at 1001 to 3250).
 
 use std::net::IpAddr;
 
@@ -17,9 +20,13 @@ use crate::wire::rtnl::{Family, RTPROT_BSBF, Route, Rule, TABLE_MAIN};
 
 /// Tables of the WANs: 5201 to 5208, clear of mwan3 (1-250), pbr (256 and up) and the system's.
 const FIRST_TABLE: u32 = 5201;
-/// Priorities of the rules, two a WAN: behind the local table and the proxy's mark rule (0), before mwan3's
-/// (1001 and up are asked first only by lower numbers, and carry marks), netifd's (10000) and main (32766).
-const FIRST_PRIORITY: u32 = 5200;
+/// Priorities of the rules, two a WAN, 5100 to 5115: behind the local table, the proxy's mark rule (0) and mwan3's
+/// (it deletes what stands between 1000 and 4000 for its interfaces: mwan3_delete_iface_rules in openwrt/packages),
+/// before Tailscale's (5210 to 5270; it deletes by priority and table alone, whosever rule that is: delIPRules in its
+/// router_linux.go), netifd's (10000), pbr's (30000 and what is next to it) and main (32766).
+const FIRST_PRIORITY: u32 = 5100;
+/// Our own marks: 1 to the proxy, 2 to our server, 4 direct traffic and probes.
+pub const OUR_MARKS: u32 = 1 | 2 | 4;
 /// Where the WAN's default stands in its table. IPv6 would take 0 for 1024.
 const METRIC: Metric = Metric(1);
 
@@ -99,8 +106,9 @@ fn rules_of(world: &World, slot: Slot, family: Family) -> Vec<Rule> {
             continue;
         }
         seen.push(source);
-        rules.push(Rule { priority: first, source, table: TABLE_MAIN, no_default: true });
-        rules.push(Rule { priority: first + 1, source, table: Slot::table(slot.number), no_default: false });
+        let to = |priority, table, no_default| Rule { priority, source, mask: !OUR_MARKS, table, no_default };
+        rules.push(to(first, TABLE_MAIN, true));
+        rules.push(to(first + 1, Slot::table(slot.number), false));
     }
     rules
 }

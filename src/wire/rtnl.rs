@@ -6,6 +6,10 @@ use super::Malformed;
 use super::nl::{self, Attrs, Request};
 use crate::types::{IfIndex, IfName, Metric};
 
+mod rules;
+
+pub use rules::{AnyRule, Rule, TO_TABLE, any_rule, rule_request};
+
 /// The `rtproto` of every route and rule of ours. Unassigned in iproute2's rt_protos and in uapi/linux/rtnetlink.h.
 pub const RTPROT_BSBF: u8 = 152;
 /// The main table.
@@ -30,12 +34,6 @@ pub const DELRULE: u16 = libc::RTM_DELRULE;
 
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
-const FRA_SRC: u16 = 2;
-const FRA_PRIORITY: u16 = 6;
-const FRA_SUPPRESS_PREFIXLEN: u16 = 14;
-const FRA_TABLE: u16 = 15;
-const FRA_PROTOCOL: u16 = 21;
-const FR_ACT_TO_TBL: u8 = 1;
 const RTA_EXPIRES: u16 = 23;
 const RTA_NH_ID: u16 = 30;
 /// Flags that the kernel reports but does not take back: DEAD, LINKDOWN, OFFLOAD, UNRESOLVED, TRAP, CLONED.
@@ -177,19 +175,6 @@ impl Route {
     }
 }
 
-/// A policy rule of ours: `from SOURCE lookup TABLE`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
-    /// FRA_PRIORITY: the lower is asked first.
-    pub priority: u32,
-    /// The address whose packets it catches, as a host prefix.
-    pub source: IpAddr,
-    /// The table it sends them to.
-    pub table: u32,
-    /// FRA_SUPPRESS_PREFIXLEN 0: a default route found there does not count.
-    pub no_default: bool,
-}
-
 /// One thing read from a dump, or from a notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Object {
@@ -221,7 +206,7 @@ pub fn decode(kind: u16, body: &[u8]) -> Result<Option<Object>, Malformed> {
         NEWLINK | DELLINK => link(body).map(|l| Some(Object::Link(l))),
         NEWADDR | DELADDR => Ok(address(body)?.map(Object::Address)),
         NEWROUTE | DELROUTE => Ok(route(body)?.map(Object::Route)),
-        NEWRULE | DELRULE => Ok(rule(body)?.map(Object::Rule)),
+        NEWRULE | DELRULE => Ok(rules::ours(body)?.map(Object::Rule)),
         _ => Ok(None),
     }
 }
@@ -328,29 +313,6 @@ fn route(body: &[u8]) -> Result<Option<Route>, Malformed> {
     Ok(Some(route))
 }
 
-fn rule(body: &[u8]) -> Result<Option<Rule>, Malformed> {
-    let Some(family) = Family::from_af(nl::u8_at(body, 0)?) else { return Ok(None) };
-    let source_len = nl::u8_at(body, 2)?;
-    let mut table = u32::from(nl::u8_at(body, 4)?);
-    let (mut priority, mut source, mut ours, mut no_default) = (0, None, false, false);
-    for attr in Attrs(body.get(12..).ok_or(Malformed)?) {
-        match attr? {
-            (FRA_SRC, payload) => source = Some(ip(family, payload)?),
-            (FRA_PRIORITY, payload) => priority = nl::u32_at(payload, 0)?,
-            (FRA_TABLE, payload) => table = nl::u32_at(payload, 0)?,
-            (FRA_PROTOCOL, payload) => ours = nl::u8_at(payload, 0)? == RTPROT_BSBF,
-            (FRA_SUPPRESS_PREFIXLEN, payload) => no_default = nl::u32_at(payload, 0)? == 0,
-            _ => {}
-        }
-    }
-    match source {
-        Some(source) if ours && source_len == family.host_len() => {
-            Ok(Some(Rule { priority, source, table, no_default }))
-        }
-        _ => Ok(None),
-    }
-}
-
 fn ip(family: Family, payload: &[u8]) -> Result<IpAddr, Malformed> {
     Ok(match family {
         Family::V4 => IpAddr::V4(Ipv4Addr::from(nl::array::<4>(payload, 0)?)),
@@ -424,22 +386,6 @@ pub fn route_request(op: RouteOp, route: &Route) -> Request {
         RouteOp::Delete => request,
         RouteOp::Add | RouteOp::Replace => request.raw(&route.rest),
     }
-}
-
-/// The request that adds or deletes a rule of ours.
-pub fn rule_request(add: bool, rule: &Rule) -> Request {
-    let family = Family::of(rule.source);
-    let (kind, flags) = if add { (NEWRULE, libc::NLM_F_CREATE | libc::NLM_F_EXCL) } else { (DELRULE, 0) };
-    let mut fixed = [0; 12];
-    fixed[0] = family.af();
-    fixed[2] = family.host_len();
-    fixed[7] = FR_ACT_TO_TBL;
-    let request = Request::new(kind, flags as u16, &fixed)
-        .attr(FRA_SRC, &octets(rule.source))
-        .attr_u32(FRA_PRIORITY, rule.priority)
-        .attr_u32(FRA_TABLE, rule.table)
-        .attr(FRA_PROTOCOL, &[RTPROT_BSBF]);
-    if rule.no_default { request.attr_u32(FRA_SUPPRESS_PREFIXLEN, 0) } else { request }
 }
 
 /// What can be dumped.

@@ -132,7 +132,8 @@ fn a_server_of_ipv6_has_endpoints_of_ipv6() -> Result {
             check!(present.is_some(), "no endpoint {address}: {:?}", manager::status());
         }
         let rules = managed.lab.client.run("ip -6 -N rule show")?;
-        let rule = format!("from {} lookup {}", managed.lab.netifd.address_v6(wan), 5200 + wan);
+        let rule =
+            format!("from {} fwmark 0/0xfffffff8 lookup {}", managed.lab.netifd.address_v6(wan), 5200 + wan);
         check!(rules.contains(&rule), "no IPv6 rule of WAN {wan}: {rules}");
     }
     let cut = Instant::now();

@@ -216,9 +216,10 @@ pub fn until(within: Duration, holds: impl Fn() -> Result<bool>) -> Result<Optio
 pub fn has_source_rule(lab: &Lab, wan: usize) -> Result<bool> {
     let (address, gateway, table) = (lab.netifd.address(wan), lab.netifd.gateway(wan), 5200 + wan);
     let rules = lab.client.run("ip -4 -N rule show")?;
-    let rule = rules
-        .lines()
-        .any(|line| line.contains(&format!("from {address} lookup {table}")) && line.contains("proto 152"));
+    let rule = rules.lines().any(|line| {
+        line.contains(&format!("from {address} fwmark 0/0xfffffff8 lookup {table}"))
+            && line.contains("proto 152")
+    });
     // `ip` fails on a table that never existed.
     let route = lab.client.run(&format!("ip -4 route show table {table}")).unwrap_or_default();
     Ok(rule && route.contains(&format!("default via {gateway} dev {}", device(wan))))

@@ -3,6 +3,7 @@
 
 mod bad_links;
 mod breaks;
+mod coexistence;
 mod explained;
 mod failover;
 mod flaps;
@@ -46,6 +47,7 @@ pub fn all() -> Vec<Case> {
         interplay::CASES,
         locks::CASES,
         surroundings::CASES,
+        coexistence::CASES,
         ipv6::CASES,
         inputs::CASES,
         flaps::CASES,

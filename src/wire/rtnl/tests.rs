@@ -73,10 +73,20 @@ fn routes_that_are_no_unicast_default_are_passed_over() {
     assert_eq!(changed(0, 128), Ok(None), "another family");
 }
 
+fn rule() -> Rule {
+    Rule {
+        priority: 5101,
+        source: "192.0.2.2".parse().unwrap(),
+        mask: 0xffff_fff8,
+        table: 5201,
+        no_default: false,
+    }
+}
+
 #[test]
 fn a_rule_of_ours_reads_back_and_one_of_others_is_passed_over() {
-    for no_default in [false, true] {
-        let rule = Rule { priority: 5203, source: "2001:db8::2".parse().unwrap(), table: 5202, no_default };
+    let v6 = Rule { source: "2001:db8::2".parse().unwrap(), no_default: true, ..rule() };
+    for rule in [rule(), v6.clone(), Rule { mask: 0, ..v6 }] {
         let bytes = rule_request(true, &rule).finish(1);
         let message = nl::Messages(&bytes).next().unwrap().unwrap();
         assert_eq!(decode(NEWRULE, message.body), Ok(Some(Object::Rule(rule))));
@@ -87,10 +97,58 @@ fn a_rule_of_ours_reads_back_and_one_of_others_is_passed_over() {
     }
 }
 
+#[cfg(target_endian = "little")]
+#[test]
+fn what_the_kernel_dumps_of_rules_reads_as_the_rules_that_were_asked_for() {
+    // ip rule add from 192.0.2.2 fwmark 0/0xfffffff8 lookup 5201 pref 5101 protocol 152
+    let ours =
+        hex("02002000fc000001 00000000 08000f0051140000 08000e00ffffffff 0500150098000000 08000600ed130000 \
+         08001000f8ffffff 08000200c0000202");
+    assert_eq!(decode(NEWRULE, &ours), Ok(Some(Object::Rule(rule()))));
+    // mwan3's: iif wan1 lookup 1; fwmark 0x100/0x3f00 lookup 1; fwmark 0x100/0x3f00 unreachable.
+    let mwan3 = [
+        "0200000001000001 08000000 08000f0001000000 08000e00ffffffff 0500150000000000 0900030077616e3100000000 \
+         08000600e9030000",
+        "0200000001000001 00000000 08000f0001000000 08000e00ffffffff 0500150000000000 08000600d1070000 \
+         08000a0000010000 08001000003f0000",
+        "0200000000000007 00000000 08000f0000000000 08000e00ffffffff 0500150000000000 08000600b90b0000 \
+         08000a0000010000 08001000003f0000",
+    ];
+    let read = mwan3.map(|text| any_rule(&hex(text)).unwrap().unwrap());
+    let seen = read.map(|r| (r.priority, r.action, r.mark, r.mask, r.table, r.inverted));
+    assert_eq!(
+        seen,
+        [
+            (1001, TO_TABLE, 0, 0, 1, false),
+            (2001, TO_TABLE, 0x100, 0x3f00, 1, false),
+            (3001, 7, 0x100, 0x3f00, 0, false)
+        ]
+    );
+    // ip rule add not fwmark 51820 pref 32000 lookup 51820
+    let not =
+        hex("02000000fc000001 02000000 08000f006cca0000 08000e00ffffffff 0500150000000000 08000600007d0000 \
+         08000a006cca0000 08001000ffffffff");
+    assert!(any_rule(&not).unwrap().unwrap().inverted);
+    assert!(mwan3.iter().all(|text| decode(NEWRULE, &hex(text)) == Ok(None)));
+}
+
 proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(kind in 16u16..36, bytes in proptest::collection::vec(any::<u8>(), 0..160)) {
-        let _ = decode(kind, &bytes);
+        let _ = (decode(kind, &bytes), any_rule(&bytes));
+    }
+
+    #[test]
+    fn every_rule_of_ours_reads_back(
+        priority in any::<u32>(), table in any::<u32>(), mask in any::<u32>(), no_default in any::<bool>(),
+        source in any::<std::net::IpAddr>(),
+    ) {
+        let rule = Rule { priority, source, mask, table, no_default };
+        let bytes = rule_request(true, &rule).finish(1);
+        let body = nl::Messages(&bytes).next().unwrap().unwrap().body;
+        prop_assert_eq!(decode(NEWRULE, body), Ok(Some(Object::Rule(rule))));
+        let any = any_rule(body).unwrap().unwrap();
+        prop_assert_eq!((any.mark, any.mask, any.protocol), (0, mask, RTPROT_BSBF));
     }
 
     #[test]
