@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use argh::FromArgs;
 
-use crate::error::Error;
+use crate::error::{EXIT_USAGE, Error};
 use crate::sys::files;
 use crate::types::IfName;
 use crate::wan::settings::Settings;
@@ -108,7 +108,8 @@ pub fn load(args: &ManagerArgs, halves: (bool, bool)) -> Result<Settings, Error>
     for (option, values) in args.given() {
         let values: Vec<&str> = values.iter().map(String::as_str).collect();
         let known = options::set(&mut settings, option, &values);
-        known.map_err(|e| Error::new("use", format!("--{}", option.replace('_', "-")), e))?;
+        let argument = || format!("--{}", option.replace('_', "-"));
+        known.map_err(|e| Error::new("use", argument(), e).with_exit(EXIT_USAGE))?;
     }
     Ok(settings)
 }

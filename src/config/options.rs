@@ -20,7 +20,7 @@ const INTERVALS: std::ops::RangeInclusive<u64> = 10..=3_600_000;
 pub fn apply_file(settings: &mut Settings, text: &[u8]) -> Result<(), String> {
     let package = uci::parse(text).map_err(|e| e.to_string())?;
     for section in package.sections_of("bond") {
-        // Servers before targets, whatever their order: replacing servers keeps the targets.
+        // In whatever order: replacing servers keeps the targets, and the other way round.
         for option in &section.options {
             let values = section.list(&option.name).map_err(|e| e.to_string())?;
             set(settings, &option.name, &values).map_err(|e| format!("line {}: {e}", option.line))?;
@@ -69,21 +69,27 @@ pub fn set(settings: &mut Settings, option: &str, values: &[&str]) -> Result<(),
 
 fn set_targets(settings: &mut Settings, values: &[&str], servers: bool) -> Result<(), String> {
     let new = values.iter().map(|v| target(v, servers)).collect::<Result<Vec<Target>, String>>()?;
-    let (old_servers, old_others): (Vec<Target>, Vec<Target>) =
-        settings.targets.iter().partition(|t| t.is_server);
-    let (servers, others) = if servers { (new, old_others) } else { (old_servers, new) };
-    if servers.len() > MAX_TARGETS || !servers.is_empty() && others.is_empty() && servers.len() == MAX_TARGETS
-    {
+    if servers && new.len() >= MAX_TARGETS {
         return Err(format!("more than {} servers", MAX_TARGETS - 1));
     }
+    let full = settings.targets.is_full();
+    let (old_servers, old_others): (Vec<Target>, Vec<Target>) =
+        settings.targets.iter().partition(|t| t.is_server);
+    // The default resolvers, or as many of them as servers left room for.
+    let defaults = Settings::default().targets;
+    let are_defaults = defaults.starts_with(&old_others) && (full || old_others.len() == defaults.len());
+    let (servers, others, must_fit) = match (servers, are_defaults) {
+        (true, true) => (new, defaults.to_vec(), false),
+        (true, false) => (new, old_others, true),
+        (false, _) => (old_servers, new, true),
+    };
     settings.targets.clear();
     for target in servers.into_iter().chain(others) {
         // A server that is named as a target too is asked once.
         if settings.targets.iter().any(|t| t.address == target.address) {
             continue;
         }
-        // The default resolvers give way to many servers; what was asked for must fit.
-        if settings.targets.push(target).is_err() && target.port != RESOLVER_PORT {
+        if settings.targets.push(target).is_err() && must_fit {
             return Err(format!("more than {MAX_TARGETS} servers and targets"));
         }
     }

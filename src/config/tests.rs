@@ -72,6 +72,22 @@ fn a_server_alone_keeps_the_resolvers() {
     assert!(settings.targets[0].is_server);
 }
 
+#[test]
+fn more_targets_than_places_are_refused_and_defaults_come_back() {
+    let list = |option: &str, n: u32| -> String {
+        (1..=n).map(|i| format!("list {option} '192.0.2.{i}'\n")).collect::<String>()
+    };
+    let refused = |option, n| file(&format!("config bond\n{}", list(option, n))).unwrap_err();
+    assert!(refused("target", 9).ends_with(": more than 8 servers and targets"), "{}", refused("target", 9));
+    assert!(refused("server", 8).ends_with(": more than 7 servers"), "{}", refused("server", 8));
+    let seven_then_one = format!("config bond\n{}config bond\n{}", list("server", 7), list("server", 1));
+    let settings = file(&seven_then_one).unwrap();
+    assert_eq!(settings.targets.len(), 7, "one server and all resolvers: {:?}", settings.targets);
+    // A target of the owner's is kept, though it is one of the defaults.
+    let settings = file("config bond\nlist target '1.1.1.1'\nlist server '192.0.2.1'").unwrap();
+    assert_eq!(settings.targets.len(), 2, "{:?}", settings.targets);
+}
+
 /// What the page of the configuration says of one option.
 struct Row {
     option: &'static str,

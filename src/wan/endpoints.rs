@@ -28,7 +28,7 @@ pub enum Want {
     },
     /// Not known yet: what is there stays.
     Unknown,
-    /// A probe says that it does not work.
+    /// A probe, or the kernel, says that it does not work now.
     Unfit,
     /// The link itself is away.
     Absent,

@@ -20,7 +20,7 @@ pub use super::probes::{Evidence, Method, Probe};
 use super::probes::{ProbeLog, Sent};
 use super::rtt::Rtt;
 use super::server_watch::ServerWatch;
-use super::settings::{MAX_TARGETS, Settings};
+use super::settings::{LOST, MAX_TARGETS, Settings};
 use super::traffic::{DEEP_QUEUE, Load, Traffic};
 use crate::types::Time;
 
@@ -385,10 +385,11 @@ impl Liveness {
         (evidence.lost >= self.needed(settings) && evidence.covers >= self.handover).then_some(evidence)
     }
 
-    /// Probes that must be lost: less where few targets make the rounds small, so that the verdict is not late.
+    /// Probes that must be lost: less where few targets make the rounds small, so that the verdict is not late; more
+    /// if the owner wants more.
     fn needed(&self, settings: &Settings) -> usize {
         let targets = settings.targets_for(self.v4).count();
-        settings.lost.min((targets * 3).max(5))
+        if settings.lost > LOST { settings.lost } else { settings.lost.min((targets * 3).max(5)) }
     }
 
     /// Takes the WAN out of use.

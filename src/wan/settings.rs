@@ -9,6 +9,8 @@ use crate::types::IfName;
 pub const MAX_WANS: usize = 8;
 /// At most this many targets, servers included: more would make a suspicion costly.
 pub const MAX_TARGETS: usize = 8;
+/// Lost probes for a verdict unless told otherwise.
+pub const LOST: usize = 8;
 /// Where a TCP probe knocks at a bonding server whose port is not given.
 pub const SERVER_PORT: u16 = 443;
 /// Where a TCP probe knocks at a public resolver.
@@ -103,7 +105,7 @@ impl Default for Settings {
             metered_interval: Duration::from_secs(10),
             fast_interval: Duration::from_millis(100),
             dead_interval: Duration::from_millis(500),
-            lost: 8,
+            lost: LOST,
             replies: 3,
         }
     }
