@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod bench;
 mod ci;
 mod cross;
 mod debian;
@@ -31,6 +32,8 @@ const HELP: &str = "Usage: cargo xtask COMMAND [ARGUMENTS]
   demo [ARGUMENTS]   live view of a bonded router in a lab of network namespaces
   test [FILTER]      unit and property tests, then the lab's tests; FILTER is a part of their names
   build [ARCH|all]   static binaries for routers in target/dist/ARCH/bsbf, each one checked
+  bench [OPTIONS]    failover, recovery, goodput and cost of the static binary beside the kernel alone;
+                     under an hour, --quick: minutes; see bench --help
   ci                 formatting, lints, test, build all
   help               this text
 
@@ -61,6 +64,7 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ["test", filter] => Ok(ci::test(&paths, Some(filter))),
         ["build"] | ["build", "all"] => ci::build(&paths, None),
         ["build", arch] => ci::build(&paths, Some(arch)),
+        ["bench", arguments @ ..] => bench::run(&paths, arguments),
         ["ci"] => Ok(ci::all(&paths)),
         _ => Err(format!("no such command: {}\n\n{HELP}", words.join(" "))),
     }
