@@ -1,9 +1,9 @@
 //! `lab bench`: what the manager is worth and what it costs, measured beside the kernel alone, and beside
 //! another command line if one is given, in turns, on this machine.
 //!
-//! [`scenario`] lists what is measured, [`plan`] says in which order, [`apart`] makes each measurement in a
-//! process and a sandbox of its own: [`breaks`], [`goodput`], [`cost`]. It prints lines of a [`quantity`]'s
-//! name and value. [`results`] keeps them all, [`table`] and [`report`] show them.
+//! `scenario` lists what is measured, `plan` says in which order, `apart` makes each measurement in a process
+//! and a sandbox of its own: `breaks`, `goodput`, `cost`, with the contender started by `keeper`. It prints
+//! lines of a quantity's name and value. `results` keeps them all, `table` and `report` show them.
 
 mod apart;
 mod breaks;

@@ -77,7 +77,7 @@ pub fn report(options: &Options, machine: &Machine, results: &Results, sizes: &S
         own_code: list(&sizes.own_code),
         failures: results.failures.iter().map(|(measurement, why)| Failed { measurement, why }).collect(),
     };
-    json::to_string(&report)
+    json::to_string(&report) + "\n"
 }
 
 fn list(sizes: &[(String, u64)]) -> Vec<Size<'_>> {
