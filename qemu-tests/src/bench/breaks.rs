@@ -20,12 +20,12 @@ use crate::traffic::Transfer;
 /// What has not happened by then never happens.
 const LIMIT: Duration = Duration::from_secs(30);
 /// Nothing happens before a break for this long.
-const CALM: Duration = Duration::from_secs(2);
+const CALM: Duration = Duration::from_millis(1500);
 /// Until all subflows have found their rates.
 const WARM_UP: Duration = Duration::from_secs(3);
 /// From the last reaction to the repair. The kernel holds back news of a link that changes twice within a
 /// second (net/core/link_watch.c).
-const PAUSE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(1200);
 /// A dead WAN is asked this often: repairs fall everywhere between two questions.
 const DEAD_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a break under load lasts: from the one to the other, evenly over the repetitions. TCP's
@@ -90,22 +90,18 @@ impl Watches {
 
     /// Waits until what had left WAN 1 is back for good.
     fn back(&self, left: &Left, repaired: Instant) {
-        if left.route.is_none() && left.endpoint.is_none() {
-            return;
-        }
-        let is_mine = |endpoint: &Endpoint| endpoint.address.to_string() == self.address;
-        if left.route.is_some() {
-            self.routes.moved_to(1, repaired, LIMIT);
-        }
-        if left.endpoint.is_some() {
-            self.endpoints.present(&self.address, repaired, LIMIT);
-        }
-        sleep(FOR_GOOD);
+        let route = left.route.map(|_| self.routes.moved_to(1, repaired, LIMIT));
+        let endpoint = left.endpoint.map(|_| self.endpoints.present(&self.address, repaired, LIMIT));
+        // Whatever is back already may be undone yet.
+        let settled =
+            route.into_iter().chain(endpoint).flatten().max().map(|last| repaired + last + FOR_GOOD);
+        sleep(settled.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now())));
         if left.route.is_some() {
             let back = for_good(&self.routes.routes, repaired, |routes| preferred_wan(routes) == Some(1));
             print(&quantity::ROUTE_BACK, back);
         }
         if left.endpoint.is_some() {
+            let is_mine = |endpoint: &Endpoint| endpoint.address.to_string() == self.address;
             let back = for_good(&self.endpoints.endpoints, repaired, |list| list.iter().any(is_mine));
             print(&quantity::ENDPOINT_BACK, back);
         }
@@ -159,8 +155,8 @@ pub fn loaded(way: Break, wans: usize, contender: Contender, part: f64) -> Resul
         by_hand::route(&lab, 1)?;
     }
     print(&quantity::DATA_AGAIN, carries_again(&lab, repaired));
-    watches.back(&left, repaired);
     let ended = transfer.finish()?;
+    watches.back(&left, repaired);
     check!(ended.is_mptcp, "the connection fell back to TCP");
     keeper.lives()
 }

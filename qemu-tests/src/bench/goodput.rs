@@ -16,7 +16,7 @@ use crate::traffic::Transfer;
 /// Until both subflows have found their rates.
 const WARM_UP: Duration = Duration::from_secs(3);
 /// How long is counted.
-const WINDOW: Duration = Duration::from_secs(6);
+const WINDOW: Duration = Duration::from_secs(5);
 /// Rates in bit/s.
 const FAST: f64 = 20e6;
 const PAIR: f64 = 30e6;

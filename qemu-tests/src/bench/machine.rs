@@ -24,6 +24,8 @@ pub struct Machine {
     pub bytes: u64,
     /// What it says to `--version`.
     pub version: String,
+    /// How many commands it has.
+    pub commands: usize,
 }
 
 impl Machine {
@@ -32,8 +34,11 @@ impl Machine {
         let binary = manager::binary()?;
         let place = binary.display().to_string();
         let bytes = fs::metadata(&binary).doing(format_args!("find {place}"))?.len();
-        let said = Command::new(&binary).arg("--version").output();
-        let said = said.doing(format_args!("run {place}"))?.stdout;
+        let says = |option: &str| -> Result<String> {
+            let said = Command::new(&binary).arg(option).output().doing(format_args!("run {place}"))?;
+            Ok(String::from_utf8_lossy(&said.stdout).trim().to_string())
+        };
+        let (version, commands) = (says("--version")?, says("--list")?.lines().count());
         Ok(Machine {
             command: std::env::args().skip(1).collect::<Vec<String>>().join(" "),
             date: date(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())),
@@ -41,7 +46,8 @@ impl Machine {
             cpus: thread::available_parallelism().map_or(1, usize::from),
             binary: place,
             bytes,
-            version: String::from_utf8_lossy(&said).trim().to_string(),
+            version,
+            commands,
         })
     }
 }

@@ -126,7 +126,7 @@ fn say(quantity: &Quantity, value: f64) {
 /// The same for a time, in ms; None is never.
 fn print(quantity: &Quantity, value: Option<Duration>) {
     match value {
-        Some(value) => say(quantity, value.as_secs_f64() * 1000.0),
+        Some(value) => say(quantity, value.as_micros() as f64 / 1000.0),
         None => println!("{} {}", quantity.name, apart::NEVER_WORD),
     }
 }

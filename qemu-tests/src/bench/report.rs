@@ -33,6 +33,7 @@ struct Binary<'a> {
     path: &'a str,
     version: &'a str,
     bytes: u64,
+    commands: usize,
 }
 
 /// One quantity of one contender; what never happened is null.
@@ -70,7 +71,12 @@ pub fn report(options: &Options, machine: &Machine, results: &Results, sizes: &S
         date: &machine.date,
         kernel: &machine.kernel,
         cpus: machine.cpus,
-        binary: Binary { path: &machine.binary, version: &machine.version, bytes: machine.bytes },
+        binary: Binary {
+            path: &machine.binary,
+            version: &machine.version,
+            bytes: machine.bytes,
+            commands: machine.commands,
+        },
         runs: options.runs,
         quantities: rows(options, results),
         sizes: list(&sizes.binaries),

@@ -189,10 +189,10 @@ impl Scenario {
     pub fn estimate(&self, contender: Contender, runs: usize) -> Duration {
         let seconds = match (self, contender) {
             (Scenario::Idle(..), Contender::Other) => 40,
-            (Scenario::Idle(..), _) => 8,
-            (Scenario::Loaded(..), Contender::Bsbf) => 13,
+            (Scenario::Idle(..), _) => 7,
+            (Scenario::Loaded(..), Contender::Bsbf) => 12,
             (Scenario::Loaded(..), _) => 16,
-            (Scenario::Goodput(_), _) => 10,
+            (Scenario::Goodput(_), _) => 9,
             (Scenario::Cost(_) | Scenario::Probes, _) => 15 + 20 * runs as u64,
             (Scenario::Status, _) => 3,
         };

@@ -52,7 +52,7 @@ impl Sizes {
             }
             page += "\nOwn code: symbols of the command's module in a build for this machine that keeps them \
                      (`nm -S -C`).\nWhat commands share, what was inlined elsewhere and what libraries \
-                     do for them is not in it.\n";
+                     do for them is not in it; a command without a row has no symbol of its own.\n";
         }
         page
     }

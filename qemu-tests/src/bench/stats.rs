@@ -41,8 +41,8 @@ pub fn cell(summary: &Summary, unit: &str, runs: usize) -> String {
     }
     // One unit for the three of them.
     let (scale, decimals, unit) = match unit {
-        "ms" if most >= 1000.0 => (1e-3, 2, "s"),
-        "ms" if most >= 10.0 => (1.0, 0, "ms"),
+        "ms" if median >= 1000.0 => (1e-3, 2, "s"),
+        "ms" if median >= 10.0 => (1.0, 0, "ms"),
         "ms" => (1.0, 1, "ms"),
         _ => (1.0, decimals(median), unit),
     };
@@ -106,10 +106,10 @@ mod tests {
     }
 
     #[test]
-    fn times_are_shown_in_the_unit_that_fits_the_largest() {
-        assert_eq!(shown(&[490.0, 720.0, 1930.0], "ms", 3), "0.72 s (0.49-1.93)");
+    fn times_are_shown_in_the_unit_that_fits_the_median() {
+        assert_eq!(shown(&[490.0, 1720.0, 1930.0], "ms", 3), "1.72 s (0.49-1.93)");
         assert_eq!(shown(&[490.4, 720.0, 930.0], "ms", 3), "720 ms (490-930)");
-        assert_eq!(shown(&[3.31, 4.0, 8.96], "ms", 3), "4.0 ms (3.3-9.0)");
+        assert_eq!(shown(&[3.31, 4.0, 18.96], "ms", 3), "4.0 ms (3.3-19.0)");
     }
 
     #[test]

@@ -38,10 +38,10 @@ pub fn table(options: &Options, machine: &Machine, results: &Results, sizes: &Si
     if let Some(command) = &options.against {
         let _ = writeln!(page, "The other is `{command}`.");
     }
-    let Machine { date, kernel, cpus, bytes, version, .. } = machine;
+    let Machine { date, kernel, cpus, bytes, version, commands, .. } = machine;
     let _ = writeln!(
         page,
-        "{} repetitions on {date}, Linux {kernel}, {cpus} CPUs; {version}, {bytes} bytes.",
+        "{} repetitions on {date}, Linux {kernel}, {cpus} CPUs; {version}, {bytes} bytes for {commands} commands.",
         options.runs
     );
     page += &sizes.table();
