@@ -28,9 +28,10 @@ const WARM_UP: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(1200);
 /// A dead WAN is asked this often: repairs fall everywhere between two questions.
 const DEAD_INTERVAL: Duration = Duration::from_millis(500);
-/// How long a break under load lasts: from the one to the other, evenly over the repetitions. TCP's
-/// retransmissions back off, so how late they notice a repair depends on it.
-const OUTAGE: [f64; 2] = [5.0, 9.0];
+/// How long a break under load lasts: from the one to the other, evenly over the repetitions, because TCP's
+/// retransmissions back off, so that how late they notice a repair depends on it. The difference is an odd
+/// number of half seconds: see `outage`.
+const OUTAGE: [f64; 2] = [4.5, 9.0];
 /// A reaction that is undone within this time was none.
 const FOR_GOOD: Duration = Duration::from_secs(1);
 /// The repaired WAN carries data when this much has come over it: probes and handshakes do not count.
@@ -145,7 +146,7 @@ pub fn loaded(way: Break, wans: usize, contender: Contender, part: f64) -> Resul
     watches.on_wan_1()?;
     let cut = Instant::now();
     way.cut(&lab)?;
-    let outage = Duration::from_secs_f64(OUTAGE[0] + (OUTAGE[1] - OUTAGE[0]) * part);
+    let outage = outage(part);
     let left = watches.left(cut, outage);
     sleep(outage.saturating_sub(cut.elapsed()));
     print(&quantity::STALL, Some(transfer.timeline.longest_stall(cut, Instant::now())));
@@ -159,6 +160,12 @@ pub fn loaded(way: Break, wans: usize, contender: Contender, part: f64) -> Resul
     watches.back(&left, repaired);
     check!(ended.is_mptcp, "the connection fell back to TCP");
     keeper.lives()
+}
+
+/// Repairs fall everywhere between two questions to the dead WAN, whether those are counted from the start or
+/// from the break, which itself comes `part` of a second later.
+fn outage(part: f64) -> Duration {
+    Duration::from_secs_f64(OUTAGE[0] + (OUTAGE[1] - OUTAGE[0]) * part)
 }
 
 /// How long after the repair WAN 1 has carried data.
@@ -177,6 +184,23 @@ fn carries_again(lab: &Lab, repaired: Instant) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn repairs_are_spread_over_the_interval_of_a_dead_wan() {
+        for runs in [2, 10] {
+            for break_counts in [0.0, 1.0] {
+                let phase = |run: usize| {
+                    let part = run as f64 / runs as f64;
+                    let intervals =
+                        (outage(part).as_secs_f64() + part * break_counts) / DEAD_INTERVAL.as_secs_f64();
+                    (intervals.fract() * runs as f64).round() as usize % runs
+                };
+                let mut phases: Vec<usize> = (0..runs).map(phase).collect();
+                phases.sort();
+                assert_eq!(phases, (0..runs).collect::<Vec<_>>(), "{break_counts}");
+            }
+        }
+    }
 
     #[test]
     fn what_is_undone_was_not_for_good() {

@@ -11,9 +11,9 @@ use super::stats::cell;
 
 /// How the numbers came about, under the table.
 const NOTES: &str = "\
-Medians, in brackets least and most. Every repetition has a lab and a manager of its own; breaks fall evenly
-over the interval between two probes. Times from a break or repair on include the `ip` command that makes it.
-\"Never\" is later than 30 s, or than the repair under load, where an outage lasts 5 to 9 s.
+Medians, in brackets least and most. Every repetition has a lab and a manager of its own; breaks and repairs fall
+evenly over the interval between two probes. Times from a break or repair on include the `ip` command that makes it.
+\"Never\" is later than 30 s, or than the repair under load, where an outage lasts 4.5 to 9 s.
 Two WANs are 20 Mbit/s at 15 ms and 10 Mbit/s at 30 ms each way, four are 10 Mbit/s at 20 ms each; WAN 1 breaks.
 The kernel alone has static endpoints, rules and tables. Data is \"again\" when 100 kB have come over the WAN;
 how long the kernel needs follows from TCP's backoff and so from the length of the outage.
