@@ -1,5 +1,6 @@
 //! The host's own binary, its tests, and the lab (`qemu-tests`) that runs it in network namespaces.
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use crate::paths::Paths;
@@ -11,6 +12,14 @@ pub fn build_host(paths: &Paths) -> Result<()> {
     let mut build = process::cargo(&paths.root);
     build.args(["build", "--release", "--locked", "--package", "bsbf", "--target-dir"]).arg(&paths.target);
     process::run(&mut build)
+}
+
+/// Builds the lab and gives its path.
+pub fn build(paths: &Paths) -> Result<PathBuf> {
+    let mut build = process::cargo(&paths.root);
+    build.args(["build", "--quiet", "--release", "--locked", "--package", "qemu-tests", "--target-dir"]);
+    process::run(build.arg(&paths.target))?;
+    Ok(paths.target.join("release/lab"))
 }
 
 /// Unit and property tests of every crate.

@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod bench;
 mod ci;
 mod cross;
 mod debian;
@@ -33,6 +34,8 @@ const HELP: &str = "Usage: cargo xtask COMMAND [ARGUMENTS]
   test [FILTER]      unit and property tests, then the lab's tests; FILTER is a part of their names
   build [ARCH|all]   static binaries for routers in target/dist/ARCH/bsbf, each one checked
   fuzz [SECONDS]     every fuzz target for so long, 20 s if not said; fails with the input that broke one
+  bench [OPTIONS]    failover, recovery, goodput and cost of the static binary beside the kernel alone;
+                     under an hour, --quick: minutes; see bench --help
   ci                 formatting, lints, test, fuzz, build all
   help               this text
 
@@ -69,6 +72,7 @@ fn run(words: &[&str]) -> Result<ExitCode> {
             Ok(seconds @ 1..) => Ok(fuzz::all(&paths, seconds)),
             _ => Err(format!("'{seconds}' is not a number of seconds")),
         },
+        ["bench", arguments @ ..] => bench::run(&paths, arguments),
         ["ci"] => Ok(ci::all(&paths)),
         _ => Err(format!("no such command: {}\n\n{HELP}", words.join(" "))),
     }

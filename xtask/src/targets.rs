@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::Result;
 
 /// One architecture and how to build for it.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Target {
     /// OpenWrt's name, which is the file's.

@@ -9,7 +9,7 @@ use qemu_tests::{bench, demo, runner};
 const USAGE: &str = "\
 Usage: lab test [--list] [FILTER...]
        lab demo [--plain] [--keep] [--no-manager] [--picture FILE.svg]
-       lab bench [RUNS]
+       lab bench [OPTIONS]
 
 test          run the tests whose names contain a FILTER, all without one
   --list      only print their names
@@ -18,7 +18,8 @@ demo          two WANs, one download, two failures, under a minute
   --keep      a shell on the router at the end
   --no-manager  the kernel alone with static endpoints and rules, for comparison
   --picture FILE.svg  draw what happened, with what was measured
-bench         measure the manager beside the kernel alone, in turns; medians of RUNS (5)
+bench         measure the manager beside the kernel alone, or beside another command line, in turns;
+              see lab bench --help
 
 BSBF names the binary under test; otherwise it is the bsbf beside this program.
 Everything happens in namespaces of its own; root is not needed where the system
@@ -41,7 +42,7 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
         [command, name] if command == runner::CASE_COMMAND => runner::case(name),
         [command, rest @ ..] if command == "demo" => demo::run(rest),
         [command, rest @ ..] if command == "bench" => bench::run(rest),
-        [command, name, keeper] if command == bench::MEASURE_COMMAND => bench::measure(name, keeper),
+        [command, rest @ ..] if command == bench::MEASURE_COMMAND => bench::measure(rest),
         [help] if help == "--help" || help == "-h" => {
             println!("{USAGE}");
             Ok(ExitCode::SUCCESS)

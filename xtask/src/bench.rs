@@ -1,0 +1,113 @@
+//! `bench`: measures the static x86_64 binary, the one that routers would get, in the lab.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::SystemTime;
+
+use crate::paths::Paths;
+use crate::targets::{self, Target};
+use crate::{Result, cross, debian, lab, process};
+
+/// The architecture that this machine runs without an emulator.
+const ARCH: &str = "x86_64";
+/// What decides whether a binary is of these sources.
+const SOURCES: [&str; 5] = ["src", "targets", "Cargo.toml", "Cargo.lock", "cross.toml"];
+
+/// Builds what is measured and the lab, and runs `lab bench` with these arguments.
+pub fn run(paths: &Paths, arguments: &[&str]) -> Result<ExitCode> {
+    debian::need("ip", "iproute2")?;
+    let program = lab::build(paths)?;
+    let mut bench = Command::new(program);
+    bench.arg("bench").args(arguments);
+    // Help and mistakes need no binary.
+    if !arguments.iter().any(|argument| ["-h", "--help"].contains(argument)) {
+        let targets = targets::all(&paths.root)?;
+        bench.env("BSBF", measured(paths, &targets)?);
+        sizes(paths, &targets, &mut bench)?;
+    }
+    let status = bench.status().map_err(|e| format!("cannot start the lab: {e}"))?;
+    // The lab has said what was wrong.
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The binary to measure: the static one, or this machine's own where that cannot be built or run.
+fn measured(paths: &Paths, targets: &[Target]) -> Result<PathBuf> {
+    match build_static(paths, targets) {
+        Ok(binary) => Ok(binary),
+        Err(why) => {
+            eprintln!("xtask: MEASURING THE HOST'S DYNAMIC BUILD, not the static {ARCH} binary: {why}");
+            lab::build_host(paths)?;
+            Ok(paths.host_binary())
+        }
+    }
+}
+
+fn build_static(paths: &Paths, targets: &[Target]) -> Result<PathBuf> {
+    if std::env::consts::ARCH != ARCH {
+        return Err(format!("this machine is {}", std::env::consts::ARCH));
+    }
+    let own: Vec<Target> = targets.iter().filter(|target| target.arch == ARCH).cloned().collect();
+    for build in cross::build(paths, &own) {
+        build.outcome?;
+    }
+    Ok(binary(paths, ARCH))
+}
+
+fn binary(paths: &Paths, arch: &str) -> PathBuf {
+    paths.dist().join(arch).join("bsbf")
+}
+
+/// Names the binaries of these sources, and a build with symbols.
+fn sizes(paths: &Paths, targets: &[Target], bench: &mut Command) -> Result<()> {
+    let newest = SOURCES.iter().filter_map(|source| changed(&paths.root.join(source))).max();
+    for Target { arch, .. } in targets {
+        let file = binary(paths, arch);
+        match changed(&file) {
+            Some(built) if Some(built) >= newest => {
+                bench.arg("--size").arg(format!("{arch}={}", file.display()));
+            }
+            Some(_) => eprintln!("xtask: {arch} is older than the sources and its size is left out"),
+            None => eprintln!("xtask: {arch} was not built and its size is left out"),
+        }
+    }
+    match build_with_symbols(paths) {
+        Ok(file) => drop(bench.arg("--symbols").arg(file)),
+        Err(why) => eprintln!("xtask: the commands' own code is left out: {why}"),
+    }
+    Ok(())
+}
+
+/// In a directory of its own, so that the host's build without symbols stays as it is.
+fn build_with_symbols(paths: &Paths) -> Result<PathBuf> {
+    debian::need("nm", "binutils")?;
+    let dir = paths.target.join("symbols");
+    let mut build = process::cargo(&paths.root);
+    build.args(["build", "--release", "--locked", "--package", "bsbf", "--target-dir"]).arg(&dir);
+    build.env("CARGO_PROFILE_RELEASE_STRIP", "none");
+    process::run(&mut build)?;
+    Ok(dir.join("release/bsbf"))
+}
+
+/// When a file, or the newest file below a directory, was changed last.
+fn changed(path: &Path) -> Option<SystemTime> {
+    let about = fs::metadata(path).ok()?;
+    if !about.is_dir() {
+        return about.modified().ok();
+    }
+    fs::read_dir(path).ok()?.flatten().filter_map(|entry| changed(&entry.path())).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_source_that_decides_exists() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        for source in SOURCES {
+            assert!(changed(&root.join(source)).is_some(), "{source}");
+        }
+        assert!(targets::all(root).unwrap().iter().any(|target| target.arch == ARCH));
+    }
+}
