@@ -33,10 +33,13 @@ use crate::wan::world::{Change, Failures, Memory};
 
 mod halves;
 mod probing;
+mod recording;
+mod replay;
 mod report;
 
 use halves::{read_memory, take_locks, write_memory};
 use probing::Echoes;
+use recording::Recording;
 
 /// Where locks, memory and sockets are.
 pub const RUN_DIR: &str = "/var/run/bsbf";
@@ -74,6 +77,9 @@ pub fn run(kind: Kind, args: ManagerArgs) -> Outcome {
     let path = args.run_dir.clone().unwrap_or_else(|| Path::new(RUN_DIR).to_path_buf());
     if let Some(name) = &args.release {
         return release(kind, &path, name);
+    }
+    if let Some(trace) = &args.replay {
+        return replay::run(trace, &args);
     }
     logging::start_daemon(applet::level(args.verbose));
     let settings = config::load(&args, (kind.routes, kind.endpoints))?;
@@ -148,6 +154,7 @@ struct Manager {
     run_dir: RunDir,
     kernel: Kernel,
     mind: Mind,
+    trace: Recording,
     echoes: HashMap<IfIndex, Echoes>,
     sender: Sender<Wake>,
     receiver: Receiver<Wake>,
@@ -188,6 +195,7 @@ impl Manager {
         }
         Ok(Manager {
             written: memory.clone(),
+            trace: Recording::begin(kind, &args, &settings, &memory, now)?,
             mind: Mind::new(settings, memory, now),
             kind,
             args,
@@ -387,7 +395,11 @@ impl Manager {
     fn tell_mind(&mut self, event: Event, executor: &LocalExecutor<'_>) {
         // Endpoints change without notification, so what was done is looked at; what failed, a little later.
         let (mut failures, mut failed, mut changed) = (Failures::default(), false, false);
-        for action in self.mind.handle(event, clock::now()) {
+        let now = clock::now();
+        self.trace.event(&event, now);
+        let actions = self.mind.handle(event, now);
+        self.trace.actions(&actions);
+        for action in actions {
             match action {
                 Action::Tell(decision) if decision.is_routine() => log::debug!("{decision}"),
                 Action::Tell(decision) => log::info!("{decision}"),
@@ -412,6 +424,7 @@ impl Manager {
             (true, true) => self.retry,
         };
         if failed {
+            self.trace.recall(&self.written, clock::now());
             self.mind.recall(self.written.clone());
         }
         // What cannot be done (a kernel without this or that) is tried more and more rarely.

@@ -1,0 +1,190 @@
+//! A trace with other settings: a mind beside the recorded one, in a kernel and on links that are models.
+//!
+//! The links are what the trace knows of them (`links.rs`). The kernel is the recorded one without the recorded
+//! manager's doings, to which this mind's changes are made and others' recorded ones carried over (`wan/model.rs`).
+//! Interfaces that were taken down and subflows that failed come at their recorded times, though a subflow might
+//! not have been there with these settings.
+
+use std::time::Duration;
+
+use super::links::Links;
+use super::{Exact, Teller, Watch};
+use crate::types::{IfIndex, Time};
+use crate::wan::mind::{Action, Event, Mind};
+use crate::wan::model;
+use crate::wan::settings::Settings;
+use crate::wan::trace::{Entry, Reader, SetOption};
+use crate::wan::world::{Change, Failures, Memory, World};
+
+/// Nobody wakes at the very microsecond.
+const WAKE: Duration = Duration::from_micros(100);
+/// After a change that was refused the kernel is read again, as the manager does.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Options to be set, with their values.
+pub type Options = [(String, Vec<String>)];
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct WhatIf {
+    /// The trace told exactly, for comparison.
+    pub exact: Exact,
+    /// Probes sent with the other settings.
+    pub probes: usize,
+    /// Those of them whose fate is a guess.
+    pub guessed: usize,
+}
+
+/// The settings with these options.
+pub fn overridden(settings: &Settings, options: &Options, set: SetOption) -> Result<Settings, String> {
+    let mut settings = settings.clone();
+    for (option, values) in options {
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        set(&mut settings, option, &values).map_err(|e| format!("{option}: {e}"))?;
+    }
+    Ok(settings)
+}
+
+/// Tells a trace to a mind with other options, and exactly to one without.
+pub fn what_if(
+    bytes: &[u8],
+    set: SetOption,
+    options: &Options,
+    recorded: Watch,
+    watch: Watch,
+) -> Result<WhatIf, String> {
+    let mut reader = Reader::new(bytes, set).map_err(|e| e.to_string())?;
+    let head = reader.head().clone();
+    let mut teller = Teller::new(&head);
+    let mut other = Other {
+        mind: Mind::new(overridden(&head.settings, options, set)?, Memory::default(), head.start),
+        now: head.start,
+        links: Links::of(reader.clone()).map_err(|e| e.to_string())?,
+        plain: World::default(),
+        world: World::default(),
+        next_id: 1,
+        written: Memory::default(),
+        read_at: None,
+        answers: Vec::new(),
+        probes: 0,
+        guessed: 0,
+        watch,
+    };
+    for entry in &mut reader {
+        let (at, entry) = entry.map_err(|e| e.to_string())?;
+        if let Entry::Event(event) = &entry {
+            other.pass(at);
+            match event {
+                Event::World(world) => other.see(model::without_us(world, teller.mind.memory())),
+                Event::Settings(settings) => {
+                    let settings = overridden(settings, options, set)?;
+                    other.tell(Event::Settings(Box::new(settings)));
+                }
+                Event::SubflowFailed(_) | Event::Release(_) => other.tell(event.clone()),
+                // It asks, reads and waits for itself.
+                Event::Answer { .. } | Event::Counters(_) | Event::Tick => {}
+            }
+        }
+        teller.tell(at, entry, recorded);
+    }
+    let (probes, guessed) = (other.probes, other.guessed);
+    let Teller { recorded, difference, .. } = teller;
+    let exact = Exact { head, end: reader.now(), recorded, difference, torn: reader.is_torn() };
+    Ok(WhatIf { exact, probes, guessed })
+}
+
+/// The other mind and its models.
+struct Other<'w> {
+    mind: Mind,
+    now: Time,
+    links: Links,
+    /// The recorded kernel without the recorded manager, as seen last.
+    plain: World,
+    /// The kernel of this mind.
+    world: World,
+    next_id: u8,
+    /// What would stand in the run directory.
+    written: Memory,
+    /// When the kernel is to be read anew.
+    read_at: Option<Time>,
+    answers: Vec<(Time, IfIndex, u16)>,
+    probes: usize,
+    guessed: usize,
+    watch: Watch<'w>,
+}
+
+impl Other<'_> {
+    /// Lets everything happen that is due before `until`.
+    fn pass(&mut self, until: Time) {
+        loop {
+            let deadline = self.mind.next_deadline(self.now).max(self.now) + WAKE;
+            let answer = self.answers.iter().map(|(at, ..)| *at).min().unwrap_or(Time(u64::MAX));
+            let next = deadline.min(answer).min(self.read_at.unwrap_or(deadline));
+            if next >= until {
+                self.now = self.now.max(until);
+                return;
+            }
+            self.now = self.now.max(next);
+            if self.read_at.is_some_and(|at| at <= self.now) {
+                self.read_at = None;
+                self.tell(Event::World(self.world.clone()));
+            } else if let Some(at) = self.answers.iter().position(|(at, ..)| *at <= self.now) {
+                let (_, index, seq) = self.answers.swap_remove(at);
+                self.tell(Event::Answer { index, seq });
+            } else if self.mind.wants_counters(self.now) {
+                let counters = |index| self.links.counters(index, self.now).map(|(rx, tx)| (index, rx, tx));
+                let counters = self.mind.wans().iter().filter_map(|w| counters(w.index)).collect();
+                self.tell(Event::Counters(counters));
+            } else {
+                self.tell(Event::Tick);
+            }
+        }
+    }
+
+    /// The recorded manager read the kernel; what others did to it meanwhile is done to this one too.
+    fn see(&mut self, plain: World) {
+        if self.plain == World::default() {
+            self.world = plain.clone();
+        } else {
+            model::carry_over(&mut self.world, &self.written, &self.plain, &plain);
+        }
+        self.plain = plain;
+        self.tell(Event::World(self.world.clone()));
+    }
+
+    fn tell(&mut self, event: Event) {
+        let (mut failures, mut failed, mut changed) = (Failures::default(), false, false);
+        for action in self.mind.handle(event, self.now) {
+            (self.watch)(self.now, &self.mind, &action);
+            match action {
+                Action::Tell(_) => {}
+                Action::Change(change) if failures.bar(&change) => {}
+                Action::Change(mut change) => {
+                    changed = true;
+                    if let (Change::Remember(memory), true) = (&mut change, failures.of_routes()) {
+                        memory.moved.clone_from(&self.written.moved);
+                    }
+                    if let Change::Remember(memory) = &change {
+                        self.written.clone_from(memory);
+                    }
+                    if model::apply(&mut self.world, &mut self.next_id, &change).is_err() {
+                        failures.note(&change);
+                        failed = true;
+                    }
+                }
+                Action::Probe(index, probe, target) => {
+                    let fate = self.links.fate(index, &target, probe.method, self.now);
+                    self.probes += 1;
+                    self.guessed += usize::from(fate.guessed);
+                    self.answers.extend(fate.rtt.map(|rtt| (self.now + rtt, index, probe.seq)));
+                }
+            }
+        }
+        if failed {
+            self.mind.recall(self.written.clone());
+        }
+        if changed {
+            self.read_at = Some(if failed { self.now + RETRY } else { self.now });
+        }
+    }
+}
