@@ -1,6 +1,5 @@
 //! `--replay`: a trace told again, and what came of it printed. Touches nothing of the system but the trace.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -109,14 +108,16 @@ fn compare(what_if: &WhatIf, recorded: &[Decision], now: &[Decision]) {
         say("this version decides otherwise than the one that recorded; \"recorded\" is what it decides\n");
     }
     say(&format!("{probes} probes, the fate of {guessed} of them guessed: nothing near them was recorded\n"));
-    let mut wans: BTreeMap<&IfName, [Vec<&Decision>; 2]> = BTreeMap::new();
-    for (side, decisions) in [recorded, now].into_iter().enumerate() {
-        for decision in decisions {
-            wans.entry(&decision.name).or_default()[side].push(decision);
+    let mut names: Vec<&IfName> = Vec::new();
+    for decision in recorded.iter().chain(now) {
+        if !names.contains(&&decision.name) {
+            names.push(&decision.name);
         }
     }
     say(&format!("{:<16} {:<18} {:>12} {:>12}\n", "WAN", "", "RECORDED", "NOW"));
-    for (name, sides) in &wans {
+    for name in names {
+        let of_it = |side: &[Decision]| side.iter().filter(|d| &d.name == name).cloned().collect();
+        let sides: [Vec<Decision>; 2] = [of_it(recorded), of_it(now)];
         let spans = sides.each_ref().map(|decisions| time_in_states(decisions, exact.end));
         for (at, state) in STATES.iter().enumerate() {
             let [recorded, now] = spans.map(|spans| spans[at]);
@@ -139,7 +140,7 @@ fn row(name: &IfName, what: &str, sides: [Option<Duration>; 2]) {
 }
 
 /// How long a WAN was in each of the states.
-fn time_in_states(decisions: &[&Decision], end: Time) -> [Duration; STATES.len()] {
+fn time_in_states(decisions: &[Decision], end: Time) -> [Duration; STATES.len()] {
     STATES.map(|state| {
         let until = decisions.iter().skip(1).map(|d| d.at).chain([end]);
         decisions.iter().zip(until).filter(|(d, _)| d.to == state).map(|(d, until)| until.since(d.at)).sum()
@@ -147,8 +148,8 @@ fn time_in_states(decisions: &[&Decision], end: Time) -> [Duration; STATES.len()
 }
 
 /// When a WAN went down, or came up from there.
-fn turns(decisions: &[&Decision], from_down: bool, exact: &Exact) -> Vec<Duration> {
-    let turned = |d: &&&Decision| match from_down {
+fn turns(decisions: &[Decision], from_down: bool, exact: &Exact) -> Vec<Duration> {
+    let turned = |d: &&Decision| match from_down {
         true => d.from == State::Down && d.to != State::Down,
         false => d.from != State::Down && d.to == State::Down,
     };

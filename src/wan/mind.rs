@@ -116,11 +116,6 @@ impl Mind {
         &self.world
     }
 
-    /// What it remembers for the next run.
-    pub fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
     /// The decisions.
     pub fn record(&self) -> &Record {
         &self.record

@@ -95,7 +95,8 @@ impl Settings {
             asked.map(|t| SocketAddr::new(t.address, t.port).to_string()).collect()
         };
         let names = |names: &[IfName]| names.iter().map(IfName::to_string).collect();
-        let number = |n: u128| vec![n.to_string()];
+        let number = |n: u64| vec![n.to_string()];
+        let ms = |d: &Duration| vec![u64::try_from(d.as_millis()).unwrap_or(u64::MAX).to_string()];
         let mut options = vec![("server", asked(true))];
         // Where servers take all places there are no others to name.
         options.extend(Some(("target", asked(false))).filter(|(_, values)| !values.is_empty()));
@@ -106,11 +107,11 @@ impl Settings {
             ("include", names(include)),
             ("exclude", names(exclude)),
             ("backup_auto", number((*backup_auto).into())),
-            ("interval", number(interval.as_millis())),
-            ("metered_interval", number(metered_interval.as_millis())),
-            ("fast_interval", number(fast_interval.as_millis())),
-            ("dead_interval", number(dead_interval.as_millis())),
-            ("lost", number(*lost as u128)),
+            ("interval", ms(interval)),
+            ("metered_interval", ms(metered_interval)),
+            ("fast_interval", ms(fast_interval)),
+            ("dead_interval", ms(dead_interval)),
+            ("lost", number(*lost as u64)),
             ("replies", number((*replies).into())),
         ]);
         options

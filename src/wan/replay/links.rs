@@ -138,9 +138,9 @@ impl Links {
         let Some(&(to, rx_next, tx_next)) = readings.get(next) else { return Some((rx, tx)) };
         let part = |a: u64, b: u64| {
             // One that fell begins anew with the next reading.
-            let (grown, passed) = (u128::from(b.saturating_sub(a)), at.since(from).as_micros());
-            let share = grown * passed / to.since(from).as_micros().max(1);
-            a.saturating_add(u64::try_from(share).unwrap_or(0))
+            let (grown, passed, span) = (b.saturating_sub(a), at.0 - from.0, (to.0 - from.0).max(1));
+            let share = grown.checked_mul(passed).map_or(grown / span * passed, |product| product / span);
+            a.saturating_add(share)
         };
         Some((part(rx, rx_next), part(tx, tx_next)))
     }
@@ -153,4 +153,106 @@ fn list<T>(lists: &mut Vec<(IfIndex, Vec<T>)>, index: IfIndex) -> &mut Vec<T> {
         lists.len() - 1
     });
     &mut lists[at].1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    const HEAD: &str = "bsbf-trace 1\nkind bond\nstart 0\n: server 192.0.2.1\n: target 192.0.2.2\n";
+
+    fn links(lines: &str) -> Links {
+        Links::of(Reader::new(format!("{HEAD}{lines}").as_bytes(), config::set).unwrap()).unwrap()
+    }
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    /// Asks on device 3 and gives the answer's delay, or None; and whether it is a guess.
+    fn ask(links: &mut Links, target: &str, method: Method, at: u64) -> (Option<Duration>, bool) {
+        let target = Target { address: target.parse().unwrap(), port: 53, is_server: false };
+        let fate = links.fate(IfIndex(3), &target, method, Time(at * 1000));
+        (fate.rtt, fate.guessed)
+    }
+
+    /// Probes to target 0 at 1 and 2 s answered after 20 ms, at 3, 4 and 5 s lost; at 6 s answered after 40 ms.
+    fn an_outage() -> Links {
+        let (mut text, mut passed) = (String::new(), 0);
+        for (seq, rtt) in [Some(20_000), Some(20_000), None, None, None, Some(40_000)].into_iter().enumerate()
+        {
+            text += &format!("{} t\np 3 {seq} 0 i\n", 1_000_000 - passed);
+            passed = rtt.unwrap_or(0);
+            if rtt.is_some() {
+                text += &format!("{passed} a 3 {seq}\n");
+            }
+        }
+        links(&format!("{text}20000000 t\n"))
+    }
+
+    #[test]
+    fn a_probe_has_the_fate_of_the_nearest() {
+        let mut links = an_outage();
+        let mut icmp = |at| ask(&mut links, "192.0.2.1", Method::Icmp, at);
+        assert_eq!(icmp(900), (Some(ms(20)), false));
+        assert_eq!(icmp(2_400), (Some(ms(20)), false));
+        for at in [2_700, 3_500, 4_400, 5_300] {
+            assert_eq!(icmp(at), (None, false), "{at}");
+        }
+        assert_eq!(icmp(5_700), (Some(ms(40)), false));
+    }
+
+    #[test]
+    fn far_from_all_probes_one_is_lost_only_between_losses() {
+        let mut links = an_outage();
+        // Long before the first and after the last; nothing is known of other devices.
+        assert_eq!(ask(&mut links, "192.0.2.1", Method::Icmp, 9_000), (Some(ms(40)), true));
+        let other = Target { address: "192.0.2.1".parse().unwrap(), port: 53, is_server: true };
+        let fate = links.fate(IfIndex(4), &other, Method::Icmp, Time(3_000_000));
+        assert_eq!((fate.rtt, fate.guessed), (None, true));
+    }
+
+    #[test]
+    fn the_same_target_and_method_come_first() {
+        // Target 0 silent to ICMP and answered by TCP, target 1 answered.
+        let mut links = links(
+            "1000000 t\np 3 1 0 i\np 3 2 1 i\np 3 3 0 t\n20000 a 3 2\n10000 a 3 3\n\
+             900000 t\np 3 4 0 i\n20000000 t\n",
+        );
+        assert_eq!(ask(&mut links, "192.0.2.1", Method::Icmp, 1_100), (None, false));
+        assert_eq!(ask(&mut links, "192.0.2.2", Method::Icmp, 1_100), (Some(ms(20)), false));
+        assert_eq!(ask(&mut links, "192.0.2.1", Method::Tcp, 1_100), (Some(ms(30)), false));
+    }
+
+    #[test]
+    fn a_single_loss_befalls_one_probe() {
+        let mut text = String::new();
+        for seq in 0..5 {
+            text += &format!("1000000 t\np 3 {seq} 0 i\n");
+            if seq != 2 {
+                text += &format!("0 a 3 {seq}\n");
+            }
+        }
+        let mut links = links(&format!("{text}20000000 t\n"));
+        let lost = (20..40).filter(|at| ask(&mut links, "192.0.2.1", Method::Icmp, at * 100).0.is_none());
+        assert_eq!(lost.count(), 1);
+    }
+
+    #[test]
+    fn what_was_under_way_at_the_end_is_not_lost() {
+        let mut links = links("1000000 t\np 3 1 0 i\n20000 a 3 1\n980000 t\np 3 2 0 i\n50000 t\n");
+        assert_eq!(ask(&mut links, "192.0.2.1", Method::Icmp, 2_000), (Some(ms(20)), false));
+    }
+
+    #[test]
+    fn counters_run_straight_between_two_readings() {
+        let links = links("1000000 c 3,100,7\n1000000 c 3,1000,0\n1000000 c 3,-1100,0\n");
+        let read = |at| links.counters(IfIndex(3), Time(at));
+        assert_eq!(read(999_999), None);
+        assert_eq!(read(1_000_000), Some((100, 7)));
+        assert_eq!(read(1_250_000), Some((350, 7)));
+        assert_eq!(read(2_500_000), Some((1_100, 7)));
+        assert_eq!((read(3_000_000), read(9_000_000)), (Some((0, 7)), Some((0, 7))));
+    }
 }

@@ -95,7 +95,7 @@ impl Writer {
     }
 
     fn begin(&mut self, letter: &str, now: Time) {
-        self.add(format_args!("{} {letter}", now.since(self.last).as_micros()));
+        self.add(format_args!("{} {letter}", now.0.saturating_sub(self.last.0)));
         self.last = self.last.max(now);
     }
 
