@@ -12,7 +12,7 @@ use crate::types::{IfName, Time};
 use crate::wan::liveness::State;
 use crate::wan::mind::{Action, Mind};
 use crate::wan::record::Decision;
-use crate::wan::replay::{self, Exact, WhatIf};
+use crate::wan::replay::{self, Replayed, Whose};
 use crate::wan::trace::Reader;
 
 /// The states, in the order in which they are shown.
@@ -28,63 +28,51 @@ pub(super) fn run(path: &Path, args: &ManagerArgs) -> Outcome {
     replay::overridden(&reader.head().settings, &options, config::set)
         .map_err(|e| Error::new("use", "--set", e))?;
     let level = if args.verbose > 0 { log::Level::Debug } else { log::Level::Info };
-    let mut shown = Shown { start, level, changes: 0, decisions: Vec::new() };
-    if options.is_empty() {
-        let exact = replay::exact(&bytes, config::set, &mut |at, mind, action| shown.show(at, mind, action))
-            .map_err(|e| refused(e.to_string()))?;
-        return Ok(conclude(&exact, &shown));
-    }
-    let mut recorded = Vec::new();
-    let mut keep = |_: Time, _: &Mind, action: &Action| {
+    let shown_one = if options.is_empty() { Whose::Recorded } else { Whose::Other };
+    let (mut recorded, mut now, mut changes) = (Vec::new(), Vec::new(), 0);
+    let mut watch = |whose: Whose, at: Time, mind: &Mind, action: &Action| {
+        if whose == shown_one {
+            show(at.since(start), level, mind, action);
+            changes += usize::from(matches!(action, Action::Change(_)));
+        }
         if let Action::Tell(decision) = action {
-            recorded.push(decision.clone());
+            let decisions = if whose == Whose::Recorded { &mut recorded } else { &mut now };
+            decisions.push(decision.clone());
         }
     };
-    let what_if = replay::what_if(&bytes, config::set, &options, &mut keep, &mut |at, mind, action| {
-        shown.show(at, mind, action);
-    });
-    compare(&what_if.map_err(refused)?, &recorded, &shown.decisions);
-    Ok(EXIT_DONE)
+    let replayed = replay::replay(&bytes, config::set, &options, &mut watch).map_err(refused)?;
+    if replayed.torn {
+        say("the trace is cut off in its last line, which does not count\n");
+    }
+    if !options.is_empty() {
+        compare(&replayed, &recorded, &now);
+        return Ok(EXIT_DONE);
+    }
+    let span = seconds(replayed.end.since(start));
+    let told = recorded.len();
+    say(&format!("{span} s, {told} decisions ({} recorded), {changes} changes\n", replayed.recorded));
+    Ok(conclude(&replayed))
 }
 
-/// Prints what a mind does, and keeps its decisions.
-struct Shown {
-    start: Time,
-    level: log::Level,
-    changes: usize,
-    decisions: Vec<Decision>,
-}
-
-impl Shown {
-    fn show(&mut self, at: Time, mind: &Mind, action: &Action) {
-        let at = seconds(at.since(self.start));
-        match action {
-            Action::Probe(..) => {}
-            Action::Tell(decision) => {
-                say(&format!("{at:>10} s  {decision}\n"));
-                self.decisions.push(decision.clone());
-            }
-            Action::Change(change) => {
-                self.changes += 1;
-                if report::level_of(change) <= self.level {
-                    say(&format!("{at:>10} s    {}{change}\n", report::subject(change, mind)));
-                }
-            }
+/// Prints a decision or a change.
+fn show(at: Duration, level: log::Level, mind: &Mind, action: &Action) {
+    let at = seconds(at);
+    match action {
+        Action::Tell(decision) => say(&format!("{at:>10} s  {decision}\n")),
+        Action::Change(change) if report::level_of(change) <= level => {
+            say(&format!("{at:>10} s    {}{change}\n", report::subject(change, mind)));
         }
+        Action::Change(_) | Action::Probe(..) => {}
     }
 }
 
 /// The end of an exact replay: whether it was one.
-fn conclude(exact: &Exact, shown: &Shown) -> u8 {
-    let span = seconds(exact.end.since(exact.head.start));
-    let (recorded, now) = (exact.recorded, shown.decisions.len());
-    say(&format!("{span} s, {now} decisions ({recorded} recorded), {} changes\n", shown.changes));
-    note_torn(exact);
-    let Some(difference) = &exact.difference else {
+fn conclude(replayed: &Replayed) -> u8 {
+    let Some(difference) = &replayed.difference else {
         say("same decisions as recorded\n");
         return EXIT_DONE;
     };
-    let at = seconds(difference.at.since(exact.head.start));
+    let at = seconds(difference.at.since(replayed.head.start));
     let words = |text: &Option<String>| text.clone().unwrap_or_else(|| "nothing".to_string());
     say(&format!(
         "not the same decisions as recorded, first at {at} s:\n  recorded: {}\n  now:      {}\n",
@@ -94,39 +82,31 @@ fn conclude(exact: &Exact, shown: &Shown) -> u8 {
     EXIT_FAILED
 }
 
-fn note_torn(exact: &Exact) {
-    if exact.torn {
-        say("the trace is cut off in its last line, which does not count\n");
-    }
-}
-
 /// Recorded and now, side by side.
-fn compare(what_if: &WhatIf, recorded: &[Decision], now: &[Decision]) {
-    let WhatIf { exact, probes, guessed } = what_if;
-    note_torn(exact);
-    if exact.difference.is_some() {
+fn compare(replayed: &Replayed, recorded: &[Decision], now: &[Decision]) {
+    let Replayed { probes, guessed, difference, .. } = replayed;
+    if difference.is_some() {
         say("this version decides otherwise than the one that recorded; \"recorded\" is what it decides\n");
     }
     say(&format!("{probes} probes, the fate of {guessed} of them guessed: nothing near them was recorded\n"));
+    say(&format!("{:<16} {:<18} {:>12} {:>12}\n", "WAN", "", "RECORDED", "NOW"));
     let mut names: Vec<&IfName> = Vec::new();
     for decision in recorded.iter().chain(now) {
         if !names.contains(&&decision.name) {
             names.push(&decision.name);
         }
     }
-    say(&format!("{:<16} {:<18} {:>12} {:>12}\n", "WAN", "", "RECORDED", "NOW"));
     for name in names {
-        let of_it = |side: &[Decision]| side.iter().filter(|d| &d.name == name).cloned().collect();
-        let sides: [Vec<Decision>; 2] = [of_it(recorded), of_it(now)];
-        let spans = sides.each_ref().map(|decisions| time_in_states(decisions, exact.end));
+        let [recorded, now] = [recorded, now].map(|decisions| Course::of(name, decisions, replayed));
         for (at, state) in STATES.iter().enumerate() {
-            let [recorded, now] = spans.map(|spans| spans[at]);
-            if recorded + now > Duration::ZERO {
-                row(name, &format!("{} for", state.as_str()), [Some(recorded), Some(now)]);
+            let spans = [recorded.spans[at], now.spans[at]];
+            if spans != [Duration::ZERO; 2] {
+                row(name, &format!("{} for", state.as_str()), spans.map(Some));
             }
         }
-        for (what, from_down) in [("taken out at", false), ("taken back at", true)] {
-            let [recorded, now] = sides.each_ref().map(|decisions| turns(decisions, from_down, exact));
+        for (what, recorded, now) in
+            [("taken out at", recorded.out, now.out), ("taken back at", recorded.back, now.back)]
+        {
             for at in 0..recorded.len().max(now.len()) {
                 row(name, what, [recorded.get(at).copied(), now.get(at).copied()]);
             }
@@ -139,21 +119,41 @@ fn row(name: &IfName, what: &str, sides: [Option<Duration>; 2]) {
     say(&format!("{name:<16} {what:<18} {recorded:>12} {now:>12}\n"));
 }
 
-/// How long a WAN was in each of the states.
-fn time_in_states(decisions: &[Decision], end: Time) -> [Duration; STATES.len()] {
-    STATES.map(|state| {
-        let until = decisions.iter().skip(1).map(|d| d.at).chain([end]);
-        decisions.iter().zip(until).filter(|(d, _)| d.to == state).map(|(d, until)| until.since(d.at)).sum()
-    })
+/// How a WAN fared.
+#[derive(Default)]
+struct Course {
+    /// How long it was in each of the states.
+    spans: [Duration; STATES.len()],
+    /// When it went down, and came up from there, since the start.
+    out: Vec<Duration>,
+    back: Vec<Duration>,
 }
 
-/// When a WAN went down, or came up from there.
-fn turns(decisions: &[Decision], from_down: bool, exact: &Exact) -> Vec<Duration> {
-    let turned = |d: &&Decision| match from_down {
-        true => d.from == State::Down && d.to != State::Down,
-        false => d.from != State::Down && d.to == State::Down,
-    };
-    decisions.iter().filter(turned).map(|d| d.at.since(exact.head.start)).collect()
+impl Course {
+    fn of(name: &IfName, decisions: &[Decision], replayed: &Replayed) -> Course {
+        let mut course = Course::default();
+        let mut last: Option<(State, Time)> = None;
+        for decision in decisions.iter().filter(|d| &d.name == name) {
+            let at = decision.at.since(replayed.head.start);
+            match (decision.from == State::Down, decision.to == State::Down) {
+                (false, true) => course.out.push(at),
+                (true, false) => course.back.push(at),
+                _ => {}
+            }
+            course.pass(last.replace((decision.to, decision.at)), decision.at);
+        }
+        course.pass(last, replayed.end);
+        course
+    }
+
+    fn pass(&mut self, last: Option<(State, Time)>, until: Time) {
+        let Some((state, since)) = last else { return };
+        for (span, known) in self.spans.iter_mut().zip(STATES) {
+            if known == state {
+                *span += until.since(since);
+            }
+        }
+    }
 }
 
 fn seconds(d: Duration) -> String {

@@ -73,27 +73,21 @@ fn same_place(a: &Route, b: &Route) -> bool {
 /// The world as it would be had there been no manager, whose memory this is: moved defaults stand where their
 /// makers had put them; copies, tables, rules and endpoints of ours are gone.
 pub fn without_us(world: &World, memory: &Memory) -> World {
-    let World { links, addresses, routes, rules: _, endpoints, limits, modems } = world;
-    let name = |route: &Route| links.iter().find(|l| Some(l.index) == route.oif).map(|l| &l.name);
-    let mut plain: Vec<Route> = routes.iter().filter(|r| !r.is_ours()).cloned().collect();
-    for copy in routes.iter().filter(|r| r.is_ours() && !source_rules::is_our_table(r.table)) {
-        let entry = name(copy).and_then(|name| memory.moved(name, copy));
-        let Some(entry) = entry else { continue };
+    let mut plain = world.clone();
+    plain.rules.clear();
+    if let Some(endpoints) = &mut plain.endpoints {
+        endpoints.retain(|e| !memory.endpoints.contains(&e.address) || e.flags & FLAG_IMPLICIT != 0);
+    }
+    plain.routes.retain(|r| !r.is_ours());
+    for copy in world.routes.iter().filter(|r| r.is_ours() && !source_rules::is_our_table(r.table)) {
+        let link = world.links.iter().find(|l| Some(l.index) == copy.oif);
+        let Some(entry) = link.and_then(|link| memory.moved(&link.name, copy)) else { continue };
         let home = Route { metric: entry.metric, protocol: entry.protocol, ..copy.clone() };
-        if !plain.iter().any(|r| same_place(r, &home)) {
-            plain.push(home);
+        if !plain.routes.iter().any(|r| same_place(r, &home)) {
+            plain.routes.push(home);
         }
     }
-    let is_ours = |e: &Endpoint| memory.endpoints.contains(&e.address) && e.flags & FLAG_IMPLICIT == 0;
-    World {
-        links: links.clone(),
-        addresses: addresses.clone(),
-        routes: plain,
-        rules: Vec::new(),
-        endpoints: endpoints.as_ref().map(|list| list.iter().filter(|e| !is_ours(e)).cloned().collect()),
-        limits: *limits,
-        modems: modems.clone(),
-    }
+    plain
 }
 
 /// Does to `world`, in which a manager with this memory has been at work, what others did between `before` and

@@ -397,8 +397,8 @@ fn a_simulation_that_was_recorded_is_replayed_exactly() {
         let (mut writer, done) = simulation.trace.take().unwrap();
         let text = writer.take();
         let mut again = Vec::new();
-        let mut watch = |at, _: &Mind, action: &Action| again.push((at, action.clone()));
-        let exact = replay::exact(text.as_bytes(), config::set, &mut watch).unwrap();
+        let mut watch = |_, at, _: &Mind, action: &Action| again.push((at, action.clone()));
+        let exact = replay::replay(text.as_bytes(), config::set, &[], &mut watch).unwrap();
         assert_eq!(exact.difference, None, "seed {seed}");
         assert!(again == done, "seed {seed}: other actions");
         assert!(simulation.verdicts.len() > 3 && exact.recorded > simulation.verdicts.len(), "seed {seed}");

@@ -38,11 +38,12 @@ const REMEMBERED: usize = 64;
 #[derive(Debug)]
 struct Asked {
     at: Time,
+    index: IfIndex,
     seq: u16,
     target: IpAddr,
     method: Method,
     rtt: Option<Duration>,
-    /// Lost, and the ones before and after it were answered.
+    /// Lost, and the ones before and after it on this device were answered.
     lone: bool,
     used: bool,
 }
@@ -56,14 +57,13 @@ pub(super) struct Fate {
     pub guessed: bool,
 }
 
-/// A device's readings: received, sent.
-type Readings = Vec<(Time, u64, u64)>;
-
 /// The links of a trace.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    probes: Vec<(IfIndex, Vec<Asked>)>,
-    counters: Vec<(IfIndex, Readings)>,
+    /// In the order in which they were sent.
+    probes: Vec<Asked>,
+    /// Received and sent, in the order in which they were read.
+    counters: Vec<(Time, IfIndex, u64, u64)>,
 }
 
 impl Links {
@@ -76,41 +76,57 @@ impl Links {
                 (at, Entry::Probe(index, probe)) => {
                     let Some(target) = targets.get(usize::from(probe.target)) else { continue };
                     let (target, method, seq) = (target.address, probe.method, probe.seq);
-                    let asked = Asked { at, seq, target, method, rtt: None, lone: false, used: false };
-                    list(&mut links.probes, index).push(asked);
+                    let (rtt, lone, used) = (None, false, false);
+                    links.probes.push(Asked { at, index, seq, target, method, rtt, lone, used });
                 }
                 (at, Entry::Event(Event::Answer { index, seq })) => {
-                    let mut last = list(&mut links.probes, index).iter_mut().rev().take(REMEMBERED);
+                    let last = links.probes.iter_mut().rev().filter(|asked| asked.index == index);
+                    let mut last = last.take(REMEMBERED);
                     if let Some(asked) = last.find(|asked| asked.seq == seq && asked.rtt.is_none()) {
                         asked.rtt = Some(at.since(asked.at));
                     }
                 }
                 (at, Entry::Event(Event::Counters(counters))) => {
-                    for (index, rx, tx) in counters {
-                        list(&mut links.counters, index).push((at, rx, tx));
-                    }
+                    links.counters.extend(counters.into_iter().map(|(index, rx, tx)| (at, index, rx, tx)));
                 }
                 (_, Entry::Event(Event::Settings(settings))) => targets = settings.targets,
                 _ => {}
             }
         }
         let known_until = reader.now() - UNDER_WAY;
-        for (_, probes) in &mut links.probes {
-            probes.retain(|asked| asked.rtt.is_some() || asked.at < known_until);
-            let answered: Vec<bool> = probes.iter().map(|asked| asked.rtt.is_some()).collect();
-            for (at, asked) in probes.iter_mut().enumerate().skip(1) {
-                asked.lone = answered.get(at - 1..at + 2) == Some(&[true, false, true]);
+        links.probes.retain(|asked| asked.rtt.is_some() || asked.at < known_until);
+        for at in 0..links.probes.len() {
+            let is_lone = links.is_lone(at);
+            if let Some(asked) = links.probes.get_mut(at) {
+                asked.lone = is_lone;
             }
         }
         Ok(links)
     }
 
+    fn is_lone(&self, at: usize) -> bool {
+        let Some(asked) = self.probes.get(at) else { return false };
+        let [before, after] = self.around(asked.index, at, at + 1);
+        let answered = |asked: Option<&Asked>| asked.is_some_and(|asked| asked.rtt.is_some());
+        asked.rtt.is_none() && answered(before) && answered(after)
+    }
+
+    /// The last probe of a device before place `first`, and the first from place `end` on.
+    fn around(&self, index: IfIndex, first: usize, end: usize) -> [Option<&Asked>; 2] {
+        let of_it = |asked: &&Asked| asked.index == index;
+        let before = self.probes.get(..first).and_then(|probes| probes.iter().rev().find(of_it));
+        [before, self.probes.get(end..).and_then(|probes| probes.iter().find(of_it))]
+    }
+
     /// What becomes of a probe that is sent at `at`.
     pub(super) fn fate(&mut self, index: IfIndex, target: &Target, method: Method, at: Time) -> Fate {
-        let probes = list(&mut self.probes, index);
-        let first = probes.partition_point(|asked| asked.at < at - WINDOW);
-        let end = probes.partition_point(|asked| asked.at <= at + WINDOW);
-        let distance = |asked: &Asked| {
+        let first = self.probes.partition_point(|asked| asked.at < at - WINDOW);
+        let end = self.probes.partition_point(|asked| asked.at <= at + WINDOW);
+        let mut nearest: Option<(Duration, &mut Asked)> = None;
+        for asked in self.probes.get_mut(first..end).unwrap_or_default() {
+            if asked.index != index || asked.lone && asked.used {
+                continue;
+            }
             let mut distance = at.since(asked.at).max(asked.at.since(at));
             if asked.target != target.address {
                 distance += OTHER_TARGET;
@@ -118,24 +134,26 @@ impl Links {
             if asked.method != method {
                 distance += OTHER_METHOD;
             }
-            distance
-        };
-        let near = probes.get_mut(first..end).unwrap_or_default().iter_mut();
-        if let Some(nearest) = near.filter(|a| !(a.lone && a.used)).min_by_key(|a| distance(a)) {
-            nearest.used = true;
-            return Fate { rtt: nearest.rtt, guessed: false };
+            if nearest.as_ref().is_none_or(|(least, _)| distance < *least) {
+                nearest = Some((distance, asked));
+            }
         }
-        let before = first.checked_sub(1).and_then(|at| probes.get(at)).and_then(|asked| asked.rtt);
-        let after = probes.get(end).and_then(|asked| asked.rtt);
+        if let Some((_, asked)) = nearest {
+            asked.used = true;
+            return Fate { rtt: asked.rtt, guessed: false };
+        }
+        let [before, after] = self.around(index, first, end).map(|asked| asked.and_then(|asked| asked.rtt));
         Fate { rtt: before.or(after), guessed: true }
     }
 
     /// A device's counters at `at`; None before the first reading.
     pub(super) fn counters(&self, index: IfIndex, at: Time) -> Option<(u64, u64)> {
-        let (_, readings) = self.counters.iter().find(|(i, _)| *i == index)?;
-        let next = readings.partition_point(|(read, ..)| *read <= at);
-        let &(from, rx, tx) = readings.get(next.checked_sub(1)?)?;
-        let Some(&(to, rx_next, tx_next)) = readings.get(next) else { return Some((rx, tx)) };
+        let next = self.counters.partition_point(|(read, ..)| *read <= at);
+        let of_it = |reading: &&(Time, IfIndex, u64, u64)| reading.1 == index;
+        let &(from, _, rx, tx) = self.counters.get(..next)?.iter().rev().find(of_it)?;
+        let Some(&(to, _, rx_next, tx_next)) = self.counters.get(next..)?.iter().find(of_it) else {
+            return Some((rx, tx));
+        };
         let part = |a: u64, b: u64| {
             // One that fell begins anew with the next reading.
             let (grown, passed, span) = (b.saturating_sub(a), at.0 - from.0, (to.0 - from.0).max(1));
@@ -144,15 +162,6 @@ impl Links {
         };
         Some((part(rx, rx_next), part(tx, tx_next)))
     }
-}
-
-/// The list of a device, made if it is missing.
-fn list<T>(lists: &mut Vec<(IfIndex, Vec<T>)>, index: IfIndex) -> &mut Vec<T> {
-    let at = lists.iter().position(|(i, _)| *i == index).unwrap_or_else(|| {
-        lists.push((index, Vec::new()));
-        lists.len() - 1
-    });
-    &mut lists[at].1
 }
 
 #[cfg(test)]

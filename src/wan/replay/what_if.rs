@@ -8,12 +8,12 @@
 use std::time::Duration;
 
 use super::links::Links;
-use super::{Exact, Teller, Watch};
+use super::{Watch, Whose};
 use crate::types::{IfIndex, Time};
 use crate::wan::mind::{Action, Event, Mind};
 use crate::wan::model;
 use crate::wan::settings::Settings;
-use crate::wan::trace::{Entry, Reader, SetOption};
+use crate::wan::trace::SetOption;
 use crate::wan::world::{Change, Failures, Memory, World};
 
 /// Nobody wakes at the very microsecond.
@@ -23,17 +23,6 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Options to be set, with their values.
 pub type Options = [(String, Vec<String>)];
-
-/// What came of it.
-#[derive(Clone, Debug)]
-pub struct WhatIf {
-    /// The trace told exactly, for comparison.
-    pub exact: Exact,
-    /// Probes sent with the other settings.
-    pub probes: usize,
-    /// Those of them whose fate is a guess.
-    pub guessed: usize,
-}
 
 /// The settings with these options.
 pub fn overridden(settings: &Settings, options: &Options, set: SetOption) -> Result<Settings, String> {
@@ -45,56 +34,8 @@ pub fn overridden(settings: &Settings, options: &Options, set: SetOption) -> Res
     Ok(settings)
 }
 
-/// Tells a trace to a mind with other options, and exactly to one without.
-pub fn what_if(
-    bytes: &[u8],
-    set: SetOption,
-    options: &Options,
-    recorded: Watch,
-    watch: Watch,
-) -> Result<WhatIf, String> {
-    let mut reader = Reader::new(bytes, set).map_err(|e| e.to_string())?;
-    let head = reader.head().clone();
-    let mut teller = Teller::new(&head);
-    let mut other = Other {
-        mind: Mind::new(overridden(&head.settings, options, set)?, Memory::default(), head.start),
-        now: head.start,
-        links: Links::of(reader.clone()).map_err(|e| e.to_string())?,
-        plain: World::default(),
-        world: World::default(),
-        next_id: 1,
-        written: Memory::default(),
-        read_at: None,
-        answers: Vec::new(),
-        probes: 0,
-        guessed: 0,
-        watch,
-    };
-    for entry in &mut reader {
-        let (at, entry) = entry.map_err(|e| e.to_string())?;
-        if let Entry::Event(event) = &entry {
-            other.pass(at);
-            match event {
-                Event::World(world) => other.see(model::without_us(world, teller.mind.memory())),
-                Event::Settings(settings) => {
-                    let settings = overridden(settings, options, set)?;
-                    other.tell(Event::Settings(Box::new(settings)));
-                }
-                Event::SubflowFailed(_) | Event::Release(_) => other.tell(event.clone()),
-                // It asks, reads and waits for itself.
-                Event::Answer { .. } | Event::Counters(_) | Event::Tick => {}
-            }
-        }
-        teller.tell(at, entry, recorded);
-    }
-    let (probes, guessed) = (other.probes, other.guessed);
-    let Teller { recorded, difference, .. } = teller;
-    let exact = Exact { head, end: reader.now(), recorded, difference, torn: reader.is_torn() };
-    Ok(WhatIf { exact, probes, guessed })
-}
-
 /// The other mind and its models.
-struct Other<'w> {
+pub(super) struct Other {
     mind: Mind,
     now: Time,
     links: Links,
@@ -108,14 +49,29 @@ struct Other<'w> {
     /// When the kernel is to be read anew.
     read_at: Option<Time>,
     answers: Vec<(Time, IfIndex, u16)>,
-    probes: usize,
-    guessed: usize,
-    watch: Watch<'w>,
+    pub(super) probes: usize,
+    pub(super) guessed: usize,
 }
 
-impl Other<'_> {
+impl Other {
+    pub(super) fn new(settings: Settings, start: Time, links: Links) -> Other {
+        Other {
+            mind: Mind::new(settings, Memory::default(), start),
+            now: start,
+            links,
+            plain: World::default(),
+            world: World::default(),
+            next_id: 1,
+            written: Memory::default(),
+            read_at: None,
+            answers: Vec::new(),
+            probes: 0,
+            guessed: 0,
+        }
+    }
+
     /// Lets everything happen that is due before `until`.
-    fn pass(&mut self, until: Time) {
+    pub(super) fn pass(&mut self, until: Time, watch: Watch) {
         loop {
             let deadline = self.mind.next_deadline(self.now).max(self.now) + WAKE;
             let answer = self.answers.iter().map(|(at, ..)| *at).min().unwrap_or(Time(u64::MAX));
@@ -127,35 +83,35 @@ impl Other<'_> {
             self.now = self.now.max(next);
             if self.read_at.is_some_and(|at| at <= self.now) {
                 self.read_at = None;
-                self.tell(Event::World(self.world.clone()));
+                self.tell(Event::World(self.world.clone()), watch);
             } else if let Some(at) = self.answers.iter().position(|(at, ..)| *at <= self.now) {
                 let (_, index, seq) = self.answers.swap_remove(at);
-                self.tell(Event::Answer { index, seq });
+                self.tell(Event::Answer { index, seq }, watch);
             } else if self.mind.wants_counters(self.now) {
                 let counters = |index| self.links.counters(index, self.now).map(|(rx, tx)| (index, rx, tx));
                 let counters = self.mind.wans().iter().filter_map(|w| counters(w.index)).collect();
-                self.tell(Event::Counters(counters));
+                self.tell(Event::Counters(counters), watch);
             } else {
-                self.tell(Event::Tick);
+                self.tell(Event::Tick, watch);
             }
         }
     }
 
     /// The recorded manager read the kernel; what others did to it meanwhile is done to this one too.
-    fn see(&mut self, plain: World) {
-        if self.plain == World::default() {
+    pub(super) fn see(&mut self, plain: World, watch: Watch) {
+        if self.plain.links.is_empty() {
             self.world = plain.clone();
         } else {
             model::carry_over(&mut self.world, &self.written, &self.plain, &plain);
         }
         self.plain = plain;
-        self.tell(Event::World(self.world.clone()));
+        self.tell(Event::World(self.world.clone()), watch);
     }
 
-    fn tell(&mut self, event: Event) {
+    pub(super) fn tell(&mut self, event: Event, watch: Watch) {
         let (mut failures, mut failed, mut changed) = (Failures::default(), false, false);
         for action in self.mind.handle(event, self.now) {
-            (self.watch)(self.now, &self.mind, &action);
+            watch(Whose::Other, self.now, &self.mind, &action);
             match action {
                 Action::Tell(_) => {}
                 Action::Change(change) if failures.bar(&change) => {}

@@ -12,7 +12,6 @@ use crate::wan::world::{Memory, World};
 const MAX_PAUSE: u64 = 86_400_000_000;
 
 /// Reads a trace. Ends at its end, before a last line that is not whole, and after a bad one.
-#[derive(Clone)]
 pub struct Reader<'a> {
     rest: &'a [u8],
     line: usize,
@@ -131,11 +130,11 @@ impl<'a> Reader<'a> {
             return Ok(Entry::Decision(decision.to_string()));
         }
         let mut words = Words::of(line);
-        let first = words.word()?;
+        let first = words.word();
         if first == "p" {
-            let index = IfIndex(words.value()?);
-            let (seq, target) = (words.value()?, words.value()?);
-            let method = match words.word()? {
+            let index = words.index();
+            let (seq, target) = (words.short(), words.byte());
+            let method = match words.word() {
                 "i" => Method::Icmp,
                 "t" => Method::Tcp,
                 other => return Err(alien(other)),
@@ -148,12 +147,15 @@ impl<'a> Reader<'a> {
             return Err(format!("a pause of {pause} µs is more than a day"));
         }
         self.now = Time(self.now.0.saturating_add(pause));
-        let event = match words.word()? {
+        let event = match words.word() {
             "t" => Event::Tick,
-            "a" => Event::Answer { index: IfIndex(words.value()?), seq: words.value()? },
-            "f" => Event::SubflowFailed(words.value()?),
-            "r" => Event::Release(words.value()?),
-            "c" => return self.counters(words),
+            "a" => Event::Answer { index: words.index(), seq: words.short() },
+            "f" => Event::SubflowFailed(words.address()),
+            "r" => match words.name() {
+                Some(name) => Event::Release(name),
+                None => Event::Tick,
+            },
+            "c" => Event::Counters(self.counters(&mut words)?),
             "w" => Event::World(self.world()?),
             "s" => Event::Settings(Box::new(self.settings()?)),
             "m" => {
@@ -166,16 +168,18 @@ impl<'a> Reader<'a> {
         Ok(Entry::Event(event))
     }
 
-    fn counters(&mut self, mut words: Words) -> Result<Entry, String> {
+    fn counters(&mut self, words: &mut Words) -> Result<Vec<(IfIndex, u64, u64)>, String> {
         let mut counters = Vec::new();
-        while let Ok(word) = words.word() {
-            let numbers: Vec<&str> = word.split(',').collect();
-            let [index, rx, tx] = numbers[..] else { return Err(alien(word)) };
-            let index = IfIndex(index.parse().map_err(|_| alien(word))?);
+        while let Some(word) = words.next() {
+            let mut numbers = word.split(',').map(|number| number.parse::<i64>().ok());
+            let (index, rx, tx) = (numbers.next(), numbers.next(), numbers.next());
+            let (Some(Some(index)), Some(Some(rx)), Some(Some(tx)), None) = (index, rx, tx, numbers.next())
+            else {
+                return Err(alien(word));
+            };
+            let index = IfIndex(u32::try_from(index).map_err(|_| alien(word))?);
             let last = self.counters.iter().find(|(i, ..)| *i == index);
             let (rx_last, tx_last) = last.map_or((0, 0), |&(_, rx, tx)| (rx, tx));
-            let rx: i64 = rx.parse().map_err(|_| alien(word))?;
-            let tx: i64 = tx.parse().map_err(|_| alien(word))?;
             counters.push((
                 index,
                 rx_last.wrapping_add(rx.cast_unsigned()),
@@ -186,7 +190,7 @@ impl<'a> Reader<'a> {
             }
         }
         self.counters.clone_from(&counters);
-        Ok(Entry::Event(Event::Counters(counters)))
+        Ok(counters)
     }
 
     fn world(&mut self) -> Result<World, String> {
@@ -194,19 +198,25 @@ impl<'a> Reader<'a> {
         while let Some(line) = self.continued("= ")? {
             differs = true;
             let mut words = Words::of(line);
-            let name = words.word()?;
-            let number = LISTS.iter().position(|list| *list == name).ok_or_else(|| alien(name))?;
-            let (from, count): (usize, usize) = (words.value()?, words.value()?);
+            let name = words.word();
+            let (from, count) = (usize::from(words.short()), usize::from(words.short()));
             words.end()?;
-            let mut new = Vec::new();
+            let mut lists = (0..).zip(self.lists.iter_mut()).zip(LISTS);
+            let ((number, list), _) = lists.find(|(_, list)| *list == name).ok_or_else(|| alien(name))?;
+            let mut new = std::mem::take(list);
+            if from + count > new.len() {
+                return Err(format!("that list has {} lines", new.len()));
+            }
+            let behind = new.split_off(from + count);
+            new.truncate(from);
             while let Some(line) = self.continued("+ ")? {
                 kernel::read_line(&mut World::default(), number, line)?;
                 new.push(line);
             }
-            let list = self.lists.get_mut(number).ok_or_else(|| alien(name))?;
-            let until = from.checked_add(count).filter(|&until| until <= list.len());
-            let until = until.ok_or_else(|| format!("that list has {} lines", list.len()))?;
-            drop(list.splice(from..until, new));
+            new.extend(behind);
+            if let Some(list) = self.lists.get_mut(number) {
+                *list = new;
+            }
         }
         if differs {
             self.world = kernel::world(&self.lists)?;

@@ -221,12 +221,14 @@ fn a_line_that_is_none_is_named() {
     for (line, cause) in [
         ("5 x", "'x' does not belong here"),
         ("x", "'x' does not belong here"),
-        ("5", "it ends too early"),
+        ("5", "a word is missing"),
         ("5 a 1 65536", "'65536' does not belong here"),
         ("5 a 1 2 3", "'3' does not belong here"),
         ("5 w\n= q 0 0", "'q' does not belong here"),
         ("5 w\n= l 1 0", "that list has 0 lines"),
-        ("5 w\n= l 18446744073709551615 1", "that list has 0 lines"),
+        ("5 w\n= l 18446744073709551615 1", "'18446744073709551615' does not belong here"),
+        ("5 w\n= l 65535 65535", "that list has 0 lines"),
+        ("5 w\n= u 0 0\n+ 1 - 2 0", "'-' does not belong here"),
         ("5 w\n= d 0 0\n+ eth0", "'eth0' does not belong here"),
         ("5 s\n: losst 3", "unknown option 'losst'"),
         ("5 s\n: lost 300", "'300' is not a number from 2 to 40"),
@@ -255,7 +257,7 @@ fn a_line_that_is_none_is_named() {
 fn only_what_differs_is_written() {
     let mut kernel = ModelKernel::with_wans(&[IfIndex(1), IfIndex(2), IfIndex(3)]);
     let mut writer = Writer::new("bond", &Settings::default(), &Memory::default(), Time(0));
-    let mut told = |writer: &mut Writer, world: &World| {
+    let told = |writer: &mut Writer, world: &World| {
         writer.take();
         writer.event(&Event::World(world.clone()), Time(0));
         writer.take()
@@ -268,7 +270,7 @@ fn only_what_differs_is_written() {
     kernel.world.addresses.remove(0);
     assert_eq!(
         told(&mut writer, &kernel.world),
-        "0 w\n= a 0 1\n= r 1 1\n+ 4 254 4 0 0 0 9 2 192.0.2.1 192.0.2.2 - - -\n"
+        "0 w\n= a 0 1\n= r 1 1\n+ 4 254 4 0 0 0 9 2 192.0.2.1 192.0.2.2 - - - -\n"
     );
 }
 
