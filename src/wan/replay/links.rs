@@ -12,8 +12,9 @@
 //! - Where nothing was ever asked nothing is known, and no probe is answered: a guess too.
 //! - What was under way when the trace ended is not known to be lost.
 //!
-//! Byte counters are read whenever the mind wants them, on a straight line between the two readings around. They
-//! have the recorded mind's own probes in them, not this one's.
+//! Byte counters are read whenever the mind wants them, on a straight line between the two readings around. The
+//! recorded mind's probes and answers are taken out of them and this one's are put in: else a recorded suspicion's
+//! rounds would pass for traffic, with the patience that traffic deserves.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -31,6 +32,9 @@ const OTHER_TARGET: Duration = Duration::from_millis(300);
 const OTHER_METHOD: Duration = Duration::from_millis(600);
 /// This long before the trace's end a probe without answer may still have been answered.
 const UNDER_WAY: Duration = Duration::from_secs(1);
+/// Bytes of an echo, asked or answered, and of a SYN (net of IPv6's 20 more); measured on Ethernet.
+const ECHO: u64 = 50;
+const SYN: u64 = 74;
 /// Probes that a mind remembers (wan/probes.rs); answers to older ones count for nothing.
 const REMEMBERED: usize = 64;
 
@@ -46,6 +50,31 @@ struct Asked {
     /// Lost, and the ones before and after it on this device were answered.
     lone: bool,
     used: bool,
+}
+
+/// A device's counters: bytes received and sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bytes {
+    pub index: IfIndex,
+    pub rx: u64,
+    pub tx: u64,
+}
+
+/// The place of a device in a list, made if it is missing.
+pub(super) fn of_device(list: &mut Vec<Bytes>, index: IfIndex) -> Option<&mut Bytes> {
+    let at = list.iter().position(|bytes| bytes.index == index).unwrap_or_else(|| {
+        list.push(Bytes { index, rx: 0, tx: 0 });
+        list.len() - 1
+    });
+    list.get_mut(at)
+}
+
+/// What a probe, or its answer, adds to a counter.
+pub(super) fn size(method: Method) -> u64 {
+    match method {
+        Method::Icmp => ECHO,
+        Method::Tcp => SYN,
+    }
 }
 
 /// What becomes of a probe.
@@ -71,11 +100,16 @@ impl Links {
     pub(super) fn of(mut reader: Reader) -> Result<Links, BadLine> {
         let mut links = Links::default();
         let mut targets = reader.head().settings.targets.clone();
+        // What was read last, what of it was others', and what was the mind's own since.
+        let (mut read, mut others, mut own) = (Vec::new(), Vec::new(), Vec::new());
         for entry in &mut reader {
             match entry? {
                 (at, Entry::Probe(index, probe)) => {
                     let Some(target) = targets.get(usize::from(probe.target)) else { continue };
                     let (target, method, seq) = (target.address, probe.method, probe.seq);
+                    if let Some(own) = of_device(&mut own, index) {
+                        own.tx += size(method);
+                    }
                     let (rtt, lone, used) = (None, false, false);
                     links.probes.push(Asked { at, index, seq, target, method, rtt, lone, used });
                 }
@@ -84,10 +118,22 @@ impl Links {
                     let mut last = last.take(REMEMBERED);
                     if let Some(asked) = last.find(|asked| asked.seq == seq && asked.rtt.is_none()) {
                         asked.rtt = Some(at.since(asked.at));
+                        if let Some(own) = of_device(&mut own, index) {
+                            own.rx += size(asked.method);
+                        }
                     }
                 }
                 (at, Entry::Event(Event::Counters(counters))) => {
-                    links.counters.extend(counters.into_iter().map(|(index, rx, tx)| (at, index, rx, tx)));
+                    for (index, rx, tx) in counters {
+                        let places = (of_device(&mut read, index), of_device(&mut others, index));
+                        let ((Some(read), Some(others)), Some(own)) = (places, of_device(&mut own, index))
+                        else {
+                            continue;
+                        };
+                        others.rx += without(rx, &mut read.rx, &mut own.rx);
+                        others.tx += without(tx, &mut read.tx, &mut own.tx);
+                        links.counters.push((at, index, others.rx, others.tx));
+                    }
                 }
                 (_, Entry::Event(Event::Settings(settings))) => targets = settings.targets,
                 _ => {}
@@ -146,7 +192,7 @@ impl Links {
         Fate { rtt: before.or(after), guessed: true }
     }
 
-    /// A device's counters at `at`; None before the first reading.
+    /// A device's counters at `at`, without the mind's own probes; None before the first reading.
     pub(super) fn counters(&self, index: IfIndex, at: Time) -> Option<(u64, u64)> {
         let next = self.counters.partition_point(|(read, ..)| *read <= at);
         let of_it = |reading: &&(Time, IfIndex, u64, u64)| reading.1 == index;
@@ -155,13 +201,21 @@ impl Links {
             return Some((rx, tx));
         };
         let part = |a: u64, b: u64| {
-            // One that fell begins anew with the next reading.
             let (grown, passed, span) = (b.saturating_sub(a), at.0 - from.0, (to.0 - from.0).max(1));
             let share = grown.checked_mul(passed).map_or(grown / span * passed, |product| product / span);
             a.saturating_add(share)
         };
         Some((part(rx, rx_next), part(tx, tx_next)))
     }
+}
+
+/// How much a counter has grown by others' traffic; one that fell has begun anew.
+fn without(now: u64, last: &mut u64, own: &mut u64) -> u64 {
+    let grown = now.saturating_sub(std::mem::replace(last, now));
+    let others = grown.saturating_sub(*own);
+    // What is sent just before a reading may come with the next.
+    *own = own.saturating_sub(grown);
+    others
 }
 
 #[cfg(test)]
@@ -261,7 +315,12 @@ mod tests {
         assert_eq!(read(999_999), None);
         assert_eq!(read(1_000_000), Some((100, 7)));
         assert_eq!(read(1_250_000), Some((350, 7)));
-        assert_eq!(read(2_500_000), Some((1_100, 7)));
-        assert_eq!((read(3_000_000), read(9_000_000)), (Some((0, 7)), Some((0, 7))));
+        assert_eq!((read(2_500_000), read(9_000_000)), (Some((1_100, 7)), Some((1_100, 7))));
+    }
+
+    #[test]
+    fn the_recorded_minds_probes_are_no_traffic() {
+        let links = links("0 c 3,0,0\n0 t\np 3 1 0 i\np 3 2 1 t\n20000 a 3 1\n980000 c 3,50,424\n");
+        assert_eq!(links.counters(IfIndex(3), Time(1_000_000)), Some((0, 300)));
     }
 }

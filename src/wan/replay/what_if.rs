@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::links::Links;
+use super::links::{Bytes, Links, of_device, size};
 use super::{Watch, Whose};
 use crate::types::{IfIndex, Time};
 use crate::wan::mind::{Action, Event, Mind};
@@ -49,6 +49,8 @@ pub(super) struct Other {
     /// When the kernel is to be read anew.
     read_at: Option<Time>,
     answers: Vec<(Time, IfIndex, u16)>,
+    /// Bytes of its probes, and of their answers from the time on when they are sent.
+    own: Vec<Bytes>,
     pub(super) probes: usize,
     pub(super) guessed: usize,
 }
@@ -65,6 +67,7 @@ impl Other {
             written: Memory::default(),
             read_at: None,
             answers: Vec::new(),
+            own: Vec::new(),
             probes: 0,
             guessed: 0,
         }
@@ -88,13 +91,18 @@ impl Other {
                 let (_, index, seq) = self.answers.swap_remove(at);
                 self.tell(Event::Answer { index, seq }, watch);
             } else if self.mind.wants_counters(self.now) {
-                let counters = |index| self.links.counters(index, self.now).map(|(rx, tx)| (index, rx, tx));
-                let counters = self.mind.wans().iter().filter_map(|w| counters(w.index)).collect();
+                let counters = self.mind.wans().iter().filter_map(|w| self.counters(w.index)).collect();
                 self.tell(Event::Counters(counters), watch);
             } else {
                 self.tell(Event::Tick, watch);
             }
         }
+    }
+
+    fn counters(&self, index: IfIndex) -> Option<(IfIndex, u64, u64)> {
+        let (rx, tx) = self.links.counters(index, self.now)?;
+        let own = self.own.iter().find(|own| own.index == index);
+        Some((index, rx + own.map_or(0, |own| own.rx), tx + own.map_or(0, |own| own.tx)))
     }
 
     /// The recorded manager read the kernel; what others did to it meanwhile is done to this one too.
@@ -132,6 +140,10 @@ impl Other {
                     let fate = self.links.fate(index, &target, probe.method, self.now);
                     self.probes += 1;
                     self.guessed += usize::from(fate.guessed);
+                    if let Some(own) = of_device(&mut self.own, index) {
+                        own.tx += size(probe.method);
+                        own.rx += if fate.rtt.is_some() { size(probe.method) } else { 0 };
+                    }
                     self.answers.extend(fate.rtt.map(|rtt| (self.now + rtt, index, probe.seq)));
                 }
             }
