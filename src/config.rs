@@ -2,7 +2,7 @@
 //!
 //! A bad value is refused with file, line and what was expected, never guessed at.
 
-mod options;
+pub mod options;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +27,7 @@ const LEGACY_FILE: &str = "/etc/config/bsbf-mptcp";
 #[argh(
     example = "{command_name} --server 203.0.113.1 --backup wwan0",
     example = "{command_name} --config /tmp/bsbf -v",
+    example = "{command_name} --replay /tmp/bsbf.trace --set lost=12",
     note = "Reads /etc/config/bsbf, else /etc/bsbf/bsbf: a section 'config bond' whose options are named as the ones here, with _ for -; and the list subflow_backup of /etc/config/bsbf-mptcp. SIGHUP reads them again.",
     note = "Writes /var/run/bsbf: locks, moved routes, and the socket that bsbf-status asks.",
     note = "Exit codes: 0 ended by a signal, 1 failed, 2 wrong arguments, 4 another manager runs."
@@ -86,6 +87,15 @@ pub struct ManagerArgs {
     /// take every endpoint, table, rule and route of ours out of the kernel, and end; not while a manager runs
     #[argh(switch)]
     pub clean: bool,
+    /// write a trace of what is measured and decided into this file, up to 8 MiB, for --replay; it tells addresses (default: none)
+    #[argh(option, arg_name = "file")]
+    pub record: Option<PathBuf>,
+    /// tell a trace to the same decisions on virtual time, print what they are, and end; exit 1 if they are not those recorded
+    #[argh(option, arg_name = "file")]
+    pub replay: Option<PathBuf>,
+    /// with --replay: what if this option of the settings file had been other, lists with commas; repeatable
+    #[argh(option, arg_name = "option=value")]
+    set: Vec<String>,
     /// log each step too; twice: everything (default: changes and their reasons)
     #[argh(switch, short = 'v')]
     pub verbose: u8,
@@ -93,6 +103,9 @@ pub struct ManagerArgs {
 
 /// The settings from file and arguments; `halves` are routes and endpoints.
 pub fn load(args: &ManagerArgs, halves: (bool, bool)) -> Result<Settings, Error> {
+    if let Some(text) = args.set.first() {
+        return Err(Error::new("use --set", text, "it is for --replay").with_exit(EXIT_USAGE));
+    }
     let mut settings = Settings { routes: halves.0, endpoints: halves.1, ..Settings::default() };
     if let Some(text) = read(Path::new(LEGACY_FILE), false)? {
         options::apply_legacy(&mut settings, &text).map_err(|e| Error::new("use", LEGACY_FILE, e))?;
@@ -112,6 +125,22 @@ pub fn load(args: &ManagerArgs, halves: (bool, bool)) -> Result<Settings, Error>
         known.map_err(|e| Error::new("use", argument(), e).with_exit(EXIT_USAGE))?;
     }
     Ok(settings)
+}
+
+/// What a replay is to do otherwise: `--set`, and options that were given as such.
+pub fn overrides(args: &ManagerArgs) -> Result<Vec<(String, Vec<String>)>, Error> {
+    let mut options: Vec<(String, Vec<String>)> =
+        args.given().into_iter().map(|(option, values)| (option.to_string(), values)).collect();
+    for text in &args.set {
+        let (option, values) =
+            text.split_once('=').ok_or_else(|| Error::new("use --set", text, "OPTION=VALUE expected"))?;
+        let values = values.split(',').filter(|v| !v.is_empty()).map(String::from);
+        match options.iter_mut().find(|(known, _)| known == option) {
+            Some((_, list)) => list.extend(values),
+            None => options.push((option.to_string(), values.collect())),
+        }
+    }
+    Ok(options)
 }
 
 fn read(path: &Path, must_exist: bool) -> Result<Option<Vec<u8>>, Error> {

@@ -37,11 +37,14 @@ mod halves;
 mod mirror;
 mod neighbours;
 mod probing;
+mod recording;
+mod replay;
 mod report;
 
 use halves::{read_memory, take_locks, write_memory};
 use mirror::Mirror;
 use probing::Echoes;
+use recording::Recording;
 
 /// Where locks, memory and sockets are.
 pub const RUN_DIR: &str = "/var/run/bsbf";
@@ -79,6 +82,9 @@ pub fn run(kind: Kind, args: ManagerArgs) -> Outcome {
     let path = args.run_dir.clone().unwrap_or_else(|| Path::new(RUN_DIR).to_path_buf());
     if let Some(name) = &args.release {
         return release(kind, &path, name);
+    }
+    if let Some(trace) = &args.replay {
+        return replay::run(trace, &args);
     }
     logging::start_daemon(applet::level(args.verbose));
     let settings = config::load(&args, (kind.routes, kind.endpoints))?;
@@ -154,6 +160,7 @@ struct Manager {
     run_dir: RunDir,
     kernel: Kernel,
     mind: Mind,
+    trace: Recording,
     echoes: HashMap<IfIndex, Echoes>,
     sender: Sender<Wake>,
     receiver: Receiver<Wake>,
@@ -193,12 +200,14 @@ impl Manager {
             }
             notes.push(format!("{missing}, routes are managed all the same"));
         }
+        let trace = Recording::begin(kind, &args, &settings, &memory, now)?;
         let mut mind = Mind::new(settings, memory.clone(), now);
         let mirror = Mirror::new(kind.name);
         mind.begin(mirror.read(&run_dir, now), now);
         Ok(Manager {
             written: memory,
             mirror,
+            trace,
             mind,
             kind,
             began: now,
@@ -401,7 +410,10 @@ impl Manager {
         let at = clock::now();
         // Endpoints change without notification, so what was done is looked at; what failed, a little later.
         let (mut failures, mut changes) = (Failures::default(), Vec::new());
-        for action in self.mind.handle(event, at) {
+        self.trace.event(&event, at);
+        let actions = self.mind.handle(event, at);
+        self.trace.actions(&actions);
+        for action in actions {
             match action {
                 Action::Tell(decision) if decision.is_routine() => log::debug!("{decision}"),
                 Action::Tell(decision) => log::info!("{decision}"),
@@ -427,6 +439,7 @@ impl Manager {
         let failed = changes.iter().any(|(_, done)| !done);
         let look_after = if failed { self.retry } else { Duration::ZERO };
         if failed {
+            self.trace.recall(&self.written, clock::now());
             self.mind.recall(self.written.clone());
         }
         // What cannot be done (a kernel without this or that) is tried more and more rarely.

@@ -1,8 +1,9 @@
 //! What tests share: dice with a seed, and a kernel that does what it is told.
 
-use crate::types::{EndpointId, IfIndex, Metric};
+use crate::types::{IfIndex, Metric};
+use crate::wan::model;
 use crate::wan::world::{Change, Memory, World};
-use crate::wire::mptcp_pm::{FLAG_IMPLICIT, Limits, MAX};
+use crate::wire::mptcp_pm::Limits;
 use crate::wire::rtnl::{Address, Family, Link, Route, TABLE_MAIN};
 
 /// SplitMix64 (Steele, Lea, Flood 2014): the same numbers for the same seed everywhere.
@@ -96,50 +97,10 @@ impl ModelKernel {
 
     /// Does a change as the kernel would; panics where it would refuse.
     pub fn apply(&mut self, change: &Change) {
-        let world = &mut self.world;
-        let key = |r: &Route| (r.family, r.table, r.metric, r.source);
-        match change {
-            Change::Remember(memory) => self.memory = memory.clone(),
-            Change::AddRoute(route) => {
-                let clash = world.routes.iter().find(|r| key(r) == key(route));
-                assert!(clash.is_none(), "EEXIST: {change}");
-                world.routes.push(route.clone());
-            }
-            Change::ReplaceRoute(route) => {
-                world.routes.retain(|r| key(r) != key(route));
-                world.routes.push(route.clone());
-            }
-            Change::DeleteRoute(route) => {
-                let before = world.routes.len();
-                world.routes.retain(|r| r != route);
-                assert_eq!(world.routes.len() + 1, before, "ESRCH: {change}");
-            }
-            Change::AddRule(rule) => {
-                assert!(!world.rules.contains(rule), "EEXIST: {change}");
-                world.rules.push(rule.clone());
-            }
-            Change::DeleteRule(rule) => world.rules.retain(|r| r != rule),
-            Change::AddEndpoint(endpoint) => {
-                let endpoints = world.endpoints.as_mut().expect("no MPTCP");
-                // An implicit one gives way (mptcp_pm_nl_append_new_local_addr).
-                endpoints.retain(|e| e.address != endpoint.address || e.flags & FLAG_IMPLICIT == 0);
-                assert!(endpoints.len() < MAX, "ERANGE: {change}");
-                assert!(endpoints.iter().all(|e| e.address != endpoint.address), "EEXIST: {change}");
-                let id = EndpointId(self.next_id);
-                self.next_id = self.next_id.wrapping_add(1).max(1);
-                endpoints.push(crate::wire::mptcp_pm::Endpoint { id, ..endpoint.clone() });
-            }
-            Change::DeleteEndpoint(endpoint) => {
-                world.endpoints.as_mut().expect("no MPTCP").retain(|e| e.id != endpoint.id);
-            }
-            Change::SetFlags(endpoint) => {
-                for e in
-                    world.endpoints.as_mut().expect("no MPTCP").iter_mut().filter(|e| e.id == endpoint.id)
-                {
-                    e.flags = endpoint.flags;
-                }
-            }
-            Change::SetLimits(limits) => world.limits = Some(*limits),
+        if let Change::Remember(memory) = change {
+            self.memory = memory.clone();
         }
+        let done = model::apply(&mut self.world, &mut self.next_id, change);
+        assert!(done.is_ok(), "{}: {change}", done.unwrap_err());
     }
 }

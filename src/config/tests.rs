@@ -214,3 +214,42 @@ fn the_pages_examples_are_accepted() {
     assert_eq!(examples.len(), 3);
     examples.into_iter().for_each(|text| drop(file(text).unwrap()));
 }
+
+#[test]
+fn settings_written_as_options_are_the_same_settings() {
+    for text in [
+        "config bond",
+        "config bond\n list server '203.0.113.1:8443'\n list server '2001:db8::1'\n list target '192.0.2.53'
+         list backup 'wwan0'\n list metered 'eth3'\n list metered 'a,b'\n list unmetered 'eth4'
+         list include 'wg0'\n list exclude 'eth5'\n option backup_auto '1'\n option interval '2000'
+         option metered_interval '20000'\n option fast_interval '50'\n option dead_interval '700'
+         option lost '12'\n option replies '5'",
+        // All places taken by servers.
+        "config bond\n list server '192.0.2.1'\n list server '192.0.2.2'\n list server '192.0.2.3'
+         list server '192.0.2.4'\n list server '192.0.2.5'\n list server '192.0.2.6'\n list server '192.0.2.7'
+         list server '192.0.2.8'",
+    ] {
+        let settings = file(text).unwrap();
+        let mut again = Settings::default();
+        for (option, values) in settings.options() {
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            set(&mut again, option, &values).unwrap();
+        }
+        assert_eq!(format!("{again:?}"), format!("{settings:?}"));
+    }
+}
+
+#[test]
+fn what_a_replay_sets_is_taken_apart() {
+    let args = ManagerArgs {
+        lost: Some("9".to_string()),
+        set: ["exclude=a,b", "exclude=c", "backup=", "lost=20"].map(String::from).to_vec(),
+        ..ManagerArgs::default()
+    };
+    let options = overrides(&args).unwrap();
+    let text: Vec<String> = options.iter().map(|(o, v)| format!("{o}={}", v.join(" "))).collect();
+    assert_eq!(text, ["lost=9 20", "exclude=a b c", "backup="]);
+    let bad = ManagerArgs { set: vec!["lost".to_string()], ..ManagerArgs::default() };
+    assert_eq!(overrides(&bad).unwrap_err().to_string(), "cannot use --set lost: OPTION=VALUE expected");
+    assert_eq!(load(&bad, (true, true)).err().map(|e| e.exit), Some(EXIT_USAGE));
+}

@@ -17,3 +17,4 @@ pub mod probe;
 pub mod rundir;
 pub mod signals;
 pub mod sysfs;
+pub mod trace_file;

@@ -6,14 +6,17 @@ pub mod discover;
 pub mod endpoints;
 pub mod liveness;
 pub mod mind;
+pub mod model;
 pub mod neighbours;
 pub mod probes;
 pub mod record;
+pub mod replay;
 pub mod routes;
 pub mod rtt;
 pub mod server_watch;
 pub mod settings;
 pub mod source_rules;
+pub mod trace;
 pub mod traffic;
 pub mod world;
 

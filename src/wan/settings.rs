@@ -1,6 +1,6 @@
 //! What the owner can set, with the defaults that need no tuning.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::types::IfName;
@@ -70,6 +70,53 @@ impl Settings {
     /// The bonding servers are reached by IPv6.
     pub fn server_is_v6(&self) -> bool {
         self.targets.iter().any(|t| t.is_server && t.address.is_ipv6())
+    }
+
+    /// Every option by its name in the settings file, with its values as they stand there. What a manager is for
+    /// (routes, endpoints) is none of them.
+    pub fn options(&self) -> Vec<(&'static str, Vec<String>)> {
+        let Settings {
+            routes: _,
+            endpoints: _,
+            targets,
+            include,
+            exclude,
+            backup,
+            metered,
+            unmetered,
+            backup_auto,
+            interval,
+            metered_interval,
+            fast_interval,
+            dead_interval,
+            lost,
+            replies,
+        } = self;
+        let asked = |servers: bool| -> Vec<String> {
+            let asked = targets.iter().filter(|t| t.is_server == servers);
+            asked.map(|t| SocketAddr::new(t.address, t.port).to_string()).collect()
+        };
+        let names = |names: &[IfName]| names.iter().map(IfName::to_string).collect();
+        let number = |n: u64| vec![n.to_string()];
+        let ms = |d: &Duration| vec![u64::try_from(d.as_millis()).unwrap_or(u64::MAX).to_string()];
+        let mut options = vec![("server", asked(true))];
+        // Where servers take all places there are no others to name.
+        options.extend(Some(("target", asked(false))).filter(|(_, values)| !values.is_empty()));
+        options.extend([
+            ("backup", names(backup)),
+            ("metered", names(metered)),
+            ("unmetered", names(unmetered)),
+            ("include", names(include)),
+            ("exclude", names(exclude)),
+            ("backup_auto", number((*backup_auto).into())),
+            ("interval", ms(interval)),
+            ("metered_interval", ms(metered_interval)),
+            ("fast_interval", ms(fast_interval)),
+            ("dead_interval", ms(dead_interval)),
+            ("lost", number(*lost as u64)),
+            ("replies", number((*replies).into())),
+        ]);
+        options
     }
 
     /// Targets that can be asked where only these families have a default route.

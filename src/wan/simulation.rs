@@ -9,8 +9,11 @@ use std::time::Duration;
 use super::liveness::{Method, State};
 use super::mind::{Action, Event, Mind};
 use super::record::Reason;
+use super::replay;
 use super::settings::{Settings, Target};
+use super::trace::Writer;
 use super::world::{Change, Memory, World};
+use crate::config::options;
 use crate::testing::{Dice, ModelKernel};
 use crate::types::{IfIndex, Time};
 
@@ -161,6 +164,8 @@ struct Simulation {
     /// Verdicts, as told.
     verdicts: Vec<(Time, String)>,
     recoveries: Vec<Time>,
+    /// What the mind was told and did, where that is wanted.
+    trace: Option<(Writer, Vec<(Time, Action)>)>,
 }
 
 impl Simulation {
@@ -186,7 +191,13 @@ impl Simulation {
             dice: Dice::new(seed),
             verdicts: Vec::new(),
             recoveries: Vec::new(),
+            trace: None,
         }
+    }
+
+    fn record(&mut self) {
+        let writer = Writer::new("bond", self.mind.settings(), &Memory::default(), self.now);
+        self.trace = Some((writer, Vec::new()));
     }
 
     fn run(&mut self, until: Time) {
@@ -222,7 +233,15 @@ impl Simulation {
 
     fn tell(&mut self, event: Event) {
         let mut changed = false;
-        for action in self.mind.handle(event, self.now) {
+        if let Some((writer, _)) = &mut self.trace {
+            writer.event(&event, self.now);
+        }
+        let actions = self.mind.handle(event, self.now);
+        if let Some((writer, done)) = &mut self.trace {
+            writer.actions(&actions);
+            done.extend(actions.iter().map(|action| (self.now, action.clone())));
+        }
+        for action in actions {
             match action {
                 Action::Probe(index, probe, _) => {
                     let away = self.now < self.away_until;
@@ -357,4 +376,32 @@ fn a_download_that_breaks_off_is_noticed_within_half_a_second() {
 fn an_empty_world_is_no_reason_to_act() {
     let mut mind = Mind::new(Settings::default(), Memory::default(), Time(0));
     assert_eq!(mind.handle(Event::World(World::default()), Time(0)), []);
+}
+
+/// A trace of these links, told again, is the same: every probe, change and decision at its time.
+#[test]
+fn a_simulation_that_was_recorded_is_replayed_exactly() {
+    for seed in 0..12 {
+        let mut simulation =
+            Simulation::new(vec![Link::new(1, 20), Link::new(2, 45), Link::new(3, 90)], seed);
+        (simulation.busy, simulation.aways) = (seed % 2 == 0, seed % 3 == 0);
+        for link in &mut simulation.links {
+            (link.loss, link.handovers) = (10 * seed, seed % 4 == 3);
+        }
+        simulation.record();
+        for second in (20..=300).step_by(20) {
+            simulation.run(Time(second * 1_000_000));
+            let at = simulation.dice.below(3) as usize;
+            simulation.links[at].dead ^= true;
+        }
+        let (mut writer, done) = simulation.trace.take().unwrap();
+        let text = writer.take();
+        let mut again = Vec::new();
+        let mut watch = |_, at, _: &Mind, action: &Action| again.push((at, action.clone()));
+        let exact = replay::replay(text.as_bytes(), options::set, &[], &mut watch).unwrap();
+        assert_eq!(exact.difference, None, "seed {seed}");
+        assert!(again == done, "seed {seed}: other actions");
+        assert!(simulation.verdicts.len() > 3 && exact.recorded > simulation.verdicts.len(), "seed {seed}");
+        assert!(exact.end <= simulation.now && exact.end.since(exact.head.start) > ms(298_000));
+    }
 }

@@ -86,7 +86,8 @@ pub fn plan(world: &World, slots: &[Slot]) -> Plan {
     plan
 }
 
-fn is_our_table(table: u32) -> bool {
+/// One of the WANs' tables.
+pub fn is_our_table(table: u32) -> bool {
     (FIRST_TABLE..FIRST_TABLE + MAX_WANS as u32).contains(&table)
 }
 

@@ -18,6 +18,7 @@ mod load;
 mod locks;
 mod managed;
 mod netifd;
+mod replay;
 mod restarts;
 mod surroundings;
 mod topology;
@@ -44,6 +45,7 @@ pub fn all() -> Vec<Case> {
         bad_links::QUIET,
         judgement::CASES,
         restarts::CASES,
+        replay::CASES,
         interplay::CASES,
         locks::CASES,
         surroundings::CASES,

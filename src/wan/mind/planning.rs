@@ -7,7 +7,7 @@ use super::super::endpoints::{self, Want};
 use super::super::liveness::{Obstacle, State};
 use super::super::routes::{self, Class};
 use super::super::source_rules::{self, Slot};
-use super::super::world::Change;
+use super::super::world::{Change, Memory};
 use super::{Action, Mind, Wan};
 use crate::types::{IfIndex, IfName, Time};
 use crate::wire::rtnl::{Family, Link, Route, TABLE_MAIN};
@@ -18,6 +18,11 @@ pub(super) const CHANGES: u32 = 100;
 const CHANGES_PER_SECOND: u64 = 10;
 
 impl Mind {
+    /// What it remembers for the next run.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
     /// What gives every moved route back, when the manager ends. Endpoints, tables and rules stay: deleting an
     /// endpoint would close the first subflow of live connections, and they need the rules.
     pub fn farewell(&self) -> Vec<Change> {
