@@ -19,9 +19,9 @@ use crate::wire::uci::{self, Section};
 mod tests;
 
 /// Where the settings stand: on OpenWrt and RUTOS, else on other Linux.
-const FILES: [&str; 2] = ["/etc/config/bsbf", "/etc/bsbf/bsbf"];
+pub const FILES: [&str; 2] = ["/etc/config/bsbf", "/etc/bsbf/bsbf"];
 /// The list of backup WANs of the scripts that this replaces.
-const LEGACY_FILE: &str = "/etc/config/bsbf-mptcp";
+pub const LEGACY_FILE: &str = "/etc/config/bsbf-mptcp";
 /// Intervals beyond an hour, or of less than ten milliseconds, are mistakes.
 const INTERVALS: std::ops::RangeInclusive<u64> = 10..=3_600_000;
 

@@ -16,3 +16,4 @@ pub mod probe;
 pub mod rundir;
 pub mod signals;
 pub mod sysfs;
+pub mod terminal;
