@@ -17,6 +17,7 @@ mod locks;
 mod managed;
 mod netifd;
 mod restarts;
+mod status;
 mod surroundings;
 mod topology;
 
@@ -35,6 +36,7 @@ pub fn all() -> Vec<Case> {
         bad_links::LOADED,
         inputs::LOADED,
         idle::ALONE,
+        status::ALONE,
     ];
     let together = [
         failover::CASES,
@@ -48,6 +50,7 @@ pub fn all() -> Vec<Case> {
         inputs::CASES,
         flaps::CASES,
         idle::TOGETHER,
+        status::CASES,
     ];
     alone.concat().into_iter().chain(together.concat().into_iter().map(Case::together)).collect()
 }
