@@ -71,14 +71,14 @@ pub struct Entry {
 
 /// What is in a directory, by name; links are not followed.
 pub fn list(dir: &Path) -> io::Result<Vec<Entry>> {
-    let mut entries = Vec::new();
+    let mut entries: Vec<Entry> = Vec::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         // It may have gone since.
         let Ok(data) = entry.metadata() else { continue };
         let name = entry.file_name().to_string_lossy().into_owned();
-        entries.push(Entry { name, size: data.len(), mode: data.mode() });
+        let place = entries.partition_point(|before| before.name < name);
+        entries.insert(place, Entry { name, size: data.len(), mode: data.mode() });
     }
-    entries.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)
 }

@@ -1,7 +1,7 @@
 //! `bsbf-status --debug-report`: all that somebody far away needs to understand a router, in one text. No child
 //! process; secrets are masked; each section says what it could not read.
 
-use std::fmt::Display;
+use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::config;
@@ -50,42 +50,42 @@ const MASK: &str = "***";
 pub fn text(dir: &Path, config: Option<&Path>, times: &Times) -> String {
     let mut report = Report(String::new());
     report.section("versions");
-    report.line(concat!("bsbf ", env!("CARGO_PKG_VERSION")));
+    report.line(format_args!(concat!("bsbf ", env!("CARGO_PKG_VERSION"))));
     report.file("Linux", "/proc/sys/kernel/osrelease");
     match RELEASES.iter().find_map(|path| files::read(Path::new(path)).ok()) {
-        Some(text) => report.line(String::from_utf8_lossy(&text).trim_end()),
-        None => report.line(format!("cannot read {}", RELEASES.join(" or "))),
+        Some(text) => report.line(format_args!("{}", String::from_utf8_lossy(&text))),
+        None => report.line(format_args!("cannot read {}", RELEASES.join(" or "))),
     }
-    report.line(format!("up {}; local time {}", ago(times.now.0 / 1000), times.show(times.wall)));
+    report.line(format_args!("up {}; local time {}", ago(times.now.0 / 1000), times.show(times.wall)));
     report.section("managers");
     let managers = super::ask(dir).unwrap_or_else(|e| {
-        report.line(e);
+        report.line(format_args!("{e}"));
         Vec::new()
     });
-    managers.iter().for_each(|status| report.line(table::status(status, times)));
+    managers.iter().for_each(|status| report.line(format_args!("{}", table::status(status, times))));
     if managers.is_empty() {
-        report.line("no manager answers");
+        report.line(format_args!("no manager answers"));
     }
     match alone::world() {
         Ok(world) => kernel(&mut report, &world, &managers),
-        Err(e) => report.line(e),
+        Err(e) => report.line(format_args!("{e}")),
     }
     settings(&mut report, config);
     report.section(&format!("files in {}", dir.display()));
     match files::list(dir) {
         Ok(entries) => {
-            entries.iter().for_each(|e| report.line(format!("{:o} {:>8} {}", e.mode, e.size, e.name)))
+            entries.iter().for_each(|e| report.line(format_args!("{:o} {:>8} {}", e.mode, e.size, e.name)))
         }
-        Err(e) => report.line(format!("cannot list: {e}")),
+        Err(e) => report.line(format_args!("cannot list: {e}")),
     }
     report.section("last decisions");
     match why::read(dir, times.now) {
         Ok((told, running)) => {
             let question = why::Question { wan: None, at: None, count: DECISIONS };
             let answer = why::answer(&question, &told, &[], times, running);
-            report.line(why::text(&answer, None, times));
+            report.line(format_args!("{}", why::text(&answer, None, times)));
         }
-        Err(e) => report.line(e),
+        Err(e) => report.line(format_args!("{e}")),
     }
     report.0
 }
@@ -96,30 +96,32 @@ struct Report(String);
 impl Report {
     fn section(&mut self, name: &str) {
         let gap = if self.0.is_empty() { "" } else { "\n" };
-        self.0 += &format!("{gap}== {name}\n");
+        let _ = writeln!(self.0, "{gap}== {name}");
     }
 
-    fn line(&mut self, line: impl Display) {
-        self.0 += line.to_string().trim_end();
+    fn line(&mut self, line: fmt::Arguments<'_>) {
+        let _ = self.0.write_fmt(line); // writing to a string does not fail
+        // What comes as a whole text has its own end.
+        self.0.truncate(self.0.trim_end().len());
         self.0.push('\n');
     }
 
     /// The first line of a small file.
     fn file(&mut self, name: &str, path: &str) {
         match files::read(Path::new(path)) {
-            Ok(text) => self.line(format!("{name} {}", String::from_utf8_lossy(&text).trim_end())),
-            Err(e) => self.line(format!("{name}: cannot read {path}: {e}")),
+            Ok(text) => self.line(format_args!("{name} {}", String::from_utf8_lossy(&text))),
+            Err(e) => self.line(format_args!("{name}: cannot read {path}: {e}")),
         }
     }
 }
 
 fn kernel(report: &mut Report, world: &World, managers: &[Status]) {
     report.section("default routes, endpoints, limits, addresses");
-    report.line(alone::text(&alone::system(world)));
+    report.line(format_args!("{}", alone::text(&alone::system(world))));
     report.section("rules of ours");
     for rule in &world.rules {
         let suppress = if rule.no_default { " suppress_prefixlength 0" } else { "" };
-        report.line(format!("{}: from {} lookup {}{suppress}", rule.priority, rule.source, rule.table));
+        report.line(format_args!("{}: from {} lookup {}{suppress}", rule.priority, rule.source, rule.table));
     }
     report.section("sysctls");
     let mut paths: Vec<String> = SYSCTLS.map(String::from).to_vec();
@@ -130,9 +132,9 @@ fn kernel(report: &mut Report, world: &World, managers: &[Status]) {
     }
     for path in paths {
         match sysfs::sysctl(&path) {
-            Ok(Some(value)) => report.line(format!("{path} = {value}")),
-            Ok(None) => report.line(format!("{path}: this kernel has none")),
-            Err(e) => report.line(format!("{path}: {e}")),
+            Ok(Some(value)) => report.line(format_args!("{path} = {value}")),
+            Ok(None) => report.line(format_args!("{path}: this kernel has none")),
+            Err(e) => report.line(format_args!("{path}: {e}")),
         }
     }
     report.section("interfaces");
@@ -142,7 +144,7 @@ fn kernel(report: &mut Report, world: &World, managers: &[Status]) {
         let kind = if link.kind.is_empty() { "hardware" } else { link.kind.as_str() };
         let (up, carrier) =
             (if link.up { "up" } else { "down" }, if link.carrier { "carrier" } else { "no carrier" });
-        report.line(format!(
+        report.line(format_args!(
             "{} {}: {up}, {carrier}, {kind}, type {}, driver {driver}{modem}, {} B in, {} B out",
             link.index.0, link.name, link.arphrd, link.rx_bytes, link.tx_bytes
         ));
@@ -157,11 +159,11 @@ fn settings(report: &mut Report, given: Option<&Path>) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound && given.is_none() => {}
             Err(e) => {
                 report.section(&format!("settings in {}", path.display()));
-                report.line(format!("cannot be read: {e}"));
+                report.line(format_args!("cannot be read: {e}"));
             }
             Ok(text) => {
                 report.section(&format!("settings in {}", path.display()));
-                report.line(masked(&text));
+                report.line(format_args!("{}", masked(&text)));
             }
         }
     }
@@ -180,9 +182,8 @@ fn masked(text: &[u8]) -> String {
         for option in &section.options {
             let word = if matches!(option.value, uci::Value::List(_)) { "list" } else { "option" };
             for item in option.value.items() {
-                let value = String::from_utf8_lossy(item);
-                let shown = if is_secret(&option.name, &value) { MASK } else { &value };
-                out += &format!("\t{word} {} '{}'\n", option.name, shown.escape_debug());
+                let shown = if is_secret(&option.name, item) { MASK.as_bytes() } else { item };
+                out += &format!("\t{word} {} '{}'\n", option.name, shown.escape_ascii());
             }
         }
     }
@@ -190,15 +191,13 @@ fn masked(text: &[u8]) -> String {
 }
 
 /// By its name, or because it looks like a URL with a user in it, or a UUID.
-fn is_secret(name: &str, value: &str) -> bool {
+fn is_secret(name: &str, value: &[u8]) -> bool {
     let name = name.to_ascii_lowercase();
-    let url = value.split_once("://").is_some_and(|(_, rest)| rest.contains('@'));
-    let dashes = [8, 13, 18, 23];
-    let uuid = value.len() == 36
-        && value
-            .bytes()
-            .enumerate()
-            .all(|(at, b)| if dashes.contains(&at) { b == b'-' } else { b.is_ascii_hexdigit() });
+    let url = value
+        .windows(3)
+        .position(|w| w == b"://")
+        .is_some_and(|at| value.iter().skip(at).any(|b| *b == b'@'));
+    let uuid = value.len() == 36 && [8, 13, 18, 23].iter().all(|at| value.get(*at) == Some(&b'-'));
     url || uuid || SECRET.iter().any(|word| name.contains(word))
 }
 

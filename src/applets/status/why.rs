@@ -94,20 +94,24 @@ pub fn known(told: &[Told], managers: &[Status]) -> Vec<String> {
 
 /// The answer. `managers` are those that run.
 pub fn answer(question: &Question, told: &[Told], managers: &[Status], times: &Times, running: bool) -> Why {
-    let states = match question.at {
-        Some(at) => told.iter().flat_map(|t| states_at(t, at, times)).collect(),
-        None => managers.iter().flat_map(|status| states_now(status, times)).collect(),
-    };
     let asked = |name: &str| question.wan.is_none_or(|wan| wan.as_str() == name);
-    let mut states: Vec<StateAt> = states;
+    let mut states = Vec::new();
+    match question.at {
+        Some(at) => told.iter().for_each(|one| states_at(&mut states, one, at, times)),
+        None => managers.iter().for_each(|status| states_now(&mut states, status, times)),
+    }
     states.retain(|s| asked(&s.wan));
-    let mut decisions: Vec<(&'static str, &Decision)> = told
-        .iter()
-        .flat_map(|t| t.record.iter().map(|d| (t.manager, d)))
-        .filter(|(_, d)| d.name.as_ref().is_none_or(|name| asked(name.as_str())))
-        .filter(|(_, d)| question.at.is_none_or(|at| at.0.abs_diff(d.at.0) <= AROUND))
-        .collect();
-    decisions.sort_by_key(|(_, d)| d.at);
+    let mut decisions: Vec<(&'static str, &Decision)> = Vec::new();
+    for one in told {
+        for d in one.record.iter() {
+            let concerns = d.name.as_ref().is_none_or(|name| asked(name.as_str()));
+            if concerns && question.at.is_none_or(|at| at.0.abs_diff(d.at.0) <= AROUND) {
+                // By time; one record after the other, this mostly adds at the end.
+                let place = decisions.partition_point(|(_, before)| before.at <= d.at);
+                decisions.insert(place, (one.manager, d));
+            }
+        }
+    }
     if question.at.is_none() {
         let first = decisions.len().saturating_sub(question.count);
         decisions.drain(..first);
@@ -121,36 +125,34 @@ pub fn answer(question: &Question, told: &[Told], managers: &[Status], times: &T
     }
 }
 
-fn states_now<'a>(status: &'a Status, times: &Times) -> impl Iterator<Item = StateAt> + use<'a> {
-    let times = *times;
-    status.wans.iter().map(move |wan| StateAt {
-        manager: status.daemon.clone(),
-        wan: wan.name.clone(),
-        state: wan.state.clone(),
-        since: Some(seconds(times.wall_ago(wan.since_ms))),
-        text: wan.reason.clone(),
-    })
+fn states_now(states: &mut Vec<StateAt>, status: &Status, times: &Times) {
+    for wan in &status.wans {
+        states.push(StateAt {
+            manager: status.daemon.clone(),
+            wan: wan.name.clone(),
+            state: wan.state.clone(),
+            since: Some(seconds(times.wall_ago(wan.since_ms))),
+            text: wan.reason.clone(),
+        });
+    }
 }
 
 /// What the record says of each WAN that it names.
-fn states_at(told: &Told, at: Time, times: &Times) -> Vec<StateAt> {
-    let mut names: Vec<&IfName> = Vec::new();
+fn states_at(states: &mut Vec<StateAt>, told: &Told, at: Time, times: &Times) {
+    let begins = states.len();
     for name in told.record.iter().filter_map(|d| d.name.as_ref()) {
-        if !names.contains(&name) {
-            names.push(name);
+        if states.iter().skip(begins).any(|s| s.wan == name.as_str()) {
+            continue;
         }
-    }
-    let state = |name: &IfName| {
         let decided = decided(&told.record, name, at);
-        StateAt {
+        states.push(StateAt {
             manager: told.manager.to_string(),
             wan: name.to_string(),
             state: decided.map_or("unmanaged", state_of).to_string(),
             since: decided.map(|d| seconds(times.wall_of(d.at))),
             text: decided.map_or_else(|| "the record begins later".to_string(), |d| d.reason.to_string()),
-        }
-    };
-    names.into_iter().map(state).collect()
+        });
+    }
 }
 
 /// The last decision before `at` that says in what state a WAN was.
