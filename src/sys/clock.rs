@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 use std::path::Path;
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 use std::{env, fs};
 
@@ -41,8 +41,10 @@ pub fn wall_micros() -> i64 {
     reason = "time_t and long have 32 bits on some routers"
 )]
 pub fn local_offset(seconds: i64) -> i64 {
-    static FOUND: Once = Once::new();
-    FOUND.call_once(find_zone);
+    static FOUND: AtomicBool = AtomicBool::new(false);
+    if !FOUND.swap(true, Relaxed) {
+        find_zone();
+    }
     let at = seconds.try_into().unwrap_or_default(); // 1970 where the C library's time has ended
     let mut local = MaybeUninit::<libc::tm>::zeroed();
     // SAFETY: the first is read and the second written, both are values of ours; all-zero is a valid tm.

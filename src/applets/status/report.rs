@@ -155,17 +155,13 @@ fn settings(report: &mut Report, given: Option<&Path>) {
     let usual = || config::FILES.iter().chain([&config::LEGACY_FILE]).map(PathBuf::from).collect();
     let paths: Vec<PathBuf> = given.map_or_else(usual, |path| vec![path.to_path_buf()]);
     for path in paths {
-        match files::read(&path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound && given.is_none() => {}
-            Err(e) => {
-                report.section(&format!("settings in {}", path.display()));
-                report.line(format_args!("cannot be read: {e}"));
-            }
-            Ok(text) => {
-                report.section(&format!("settings in {}", path.display()));
-                report.line(format_args!("{}", masked(&text)));
-            }
-        }
+        let text = match files::read(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && given.is_none() => continue,
+            Err(e) => format!("cannot be read: {e}"),
+            Ok(text) => masked(&text),
+        };
+        report.section(&format!("settings in {}", path.display()));
+        report.line(format_args!("{text}"));
     }
 }
 
@@ -193,12 +189,8 @@ fn masked(text: &[u8]) -> String {
 /// By its name, or because it looks like a URL with a user in it, or a UUID.
 fn is_secret(name: &str, value: &[u8]) -> bool {
     let name = name.to_ascii_lowercase();
-    let url = value
-        .windows(3)
-        .position(|w| w == b"://")
-        .is_some_and(|at| value.iter().skip(at).any(|b| *b == b'@'));
     let uuid = value.len() == 36 && [8, 13, 18, 23].iter().all(|at| value.get(*at) == Some(&b'-'));
-    url || uuid || SECRET.iter().any(|word| name.contains(word))
+    uuid || value.contains(&b'@') || SECRET.iter().any(|word| name.contains(word))
 }
 
 #[cfg(test)]

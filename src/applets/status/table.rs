@@ -67,22 +67,29 @@ pub fn why(wan: &WanStatus) -> String {
 }
 
 fn row(wan: &WanStatus) -> [String; 12] {
-    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_string());
-    let ms = |ms: f64| format!("{ms:.1} ms");
+    let ms = |ms: Option<f64>| {
+        let tenths = ms.map(|ms| (ms * 10.0).round() as u64);
+        tenths.map_or_else(none, |t| format!("{}.{} ms", t / 10, t % 10))
+    };
     [
         wan.name.clone(),
         wan.state.clone(),
         ago(wan.since_ms),
-        or_none(wan.rtt_ms.map(ms)),
-        or_none(wan.rtt_average_ms.map(ms)),
+        ms(wan.rtt_ms),
+        ms(wan.rtt_average_ms),
         format!("{} %", wan.loss_percent),
-        or_none(wan.metric.map(|m| m.to_string())),
+        wan.metric.map_or_else(none, |m| m.to_string()),
         bits(wan.rx_rate),
         bits(wan.tx_rate),
         bytes(wan.probe_tx_bytes.saturating_add(wan.probe_rx_bytes)),
-        or_none(wan.probe_bytes_month.map(bytes)),
-        or_none(wan.endpoints.first().map(endpoint)),
+        wan.probe_bytes_month.map_or_else(none, bytes),
+        wan.endpoints.first().map_or_else(none, endpoint),
     ]
+}
+
+/// What is not known.
+fn none() -> String {
+    "-".to_string()
 }
 
 /// A WAN with IPv6 has two.
