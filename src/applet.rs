@@ -63,7 +63,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 /// Writes one line to stderr; a closed stderr is no reason to panic.
-fn complain(line: &str) {
+pub fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "bsbf: {line}");
 }
 

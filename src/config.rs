@@ -16,9 +16,9 @@ use crate::types::IfName;
 use crate::wan::settings::Settings;
 
 /// Where the settings stand: on OpenWrt and RUTOS, else on other Linux.
-const FILES: [&str; 2] = ["/etc/config/bsbf", "/etc/bsbf/bsbf"];
+pub const FILES: [&str; 2] = ["/etc/config/bsbf", "/etc/bsbf/bsbf"];
 /// The list of backup WANs of the scripts that this replaces.
-const LEGACY_FILE: &str = "/etc/config/bsbf-mptcp";
+pub const LEGACY_FILE: &str = "/etc/config/bsbf-mptcp";
 
 /// Keep several WANs bonded: probe each, and drive default routes and MPTCP endpoints from what works.
 ///

@@ -41,6 +41,8 @@ mod recording;
 mod replay;
 mod report;
 
+pub use mirror::file_name as record_name;
+
 use halves::{read_memory, take_locks, write_memory};
 use mirror::Mirror;
 use probing::Echoes;

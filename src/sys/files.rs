@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// What stands where a command's symlink should be.
@@ -57,4 +57,28 @@ pub fn replace_link(target: &Path, link: &Path) -> io::Result<()> {
 /// The whole of a text file; bytes that are not UTF-8 stay as they are.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)
+}
+
+/// An entry of a directory.
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Type and permissions (st_mode).
+    pub mode: u32,
+}
+
+/// What is in a directory, by name; links are not followed.
+pub fn list(dir: &Path) -> io::Result<Vec<Entry>> {
+    let mut entries: Vec<Entry> = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        // It may have gone since.
+        let Ok(data) = entry.metadata() else { continue };
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let place = entries.partition_point(|before| before.name < name);
+        entries.insert(place, Entry { name, size: data.len(), mode: data.mode() });
+    }
+    Ok(entries)
 }

@@ -17,4 +17,5 @@ pub mod probe;
 pub mod rundir;
 pub mod signals;
 pub mod sysfs;
+pub mod terminal;
 pub mod trace_file;

@@ -43,12 +43,12 @@ fn is_script(program: &str) -> bool {
 /// `net.ipv4.conf.NAME.rp_filter`; 0 where it cannot be read.
 pub fn rp_filter(name: &str) -> u8 {
     let value = sysfs::sysctl(&format!("net/ipv4/conf/{name}/rp_filter"));
-    value.and_then(|value| value.parse().ok()).unwrap_or(0)
+    value.ok().flatten().and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 
 /// The sysctls of MPTCP; empty where the kernel has none of that name.
 pub fn mptcp() -> Mptcp {
-    let read = |name| sysfs::sysctl(&format!("net/mptcp/{name}")).unwrap_or_default();
+    let read = |name| sysfs::sysctl(&format!("net/mptcp/{name}")).ok().flatten().unwrap_or_default();
     Mptcp {
         enabled: read("enabled"),
         pm_type: read("pm_type"),

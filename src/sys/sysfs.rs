@@ -21,18 +21,24 @@ const MODEM_DRIVERS: [&str; 9] = [
 
 /// The device is a modem's or a phone's, by its driver; QMAP's children (qmimux) have none and are known by name.
 pub fn is_modem(name: &IfName) -> bool {
-    let driver = fs::read_link(Path::new("/sys/class/net").join(name.as_str()).join("device/driver"));
-    let driver = driver.ok().and_then(|d| Some(d.file_name()?.to_str()?.to_owned()));
-    match driver {
+    match driver(name) {
         Some(driver) => MODEM_DRIVERS.contains(&driver.as_str()),
         None => ["qmimux", "rmnet", "wwan"].iter().any(|prefix| name.as_str().starts_with(prefix)),
     }
 }
 
-/// Reads a sysctl, named by its path below /proc/sys. None where the kernel has none of that name.
-pub fn sysctl(path: &str) -> Option<String> {
-    let text = fs::read(Path::new("/proc/sys").join(path)).ok()?;
-    Some(String::from_utf8_lossy(text.trim_ascii_end()).into_owned())
+/// The driver of a device; None for what is made of software.
+pub fn driver(name: &IfName) -> Option<String> {
+    let driver = fs::read_link(Path::new("/sys/class/net").join(name.as_str()).join("device/driver"));
+    driver.ok().and_then(|d| Some(d.file_name()?.to_str()?.to_owned()))
+}
+
+/// The value of a sysctl, named by its path below /proc/sys; None where the kernel has none of that name.
+pub fn sysctl(path: &str) -> io::Result<Option<String>> {
+    match fs::read_to_string(Path::new("/proc/sys").join(path)) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        text => Ok(Some(text?.trim().replace('\t', " "))),
+    }
 }
 
 /// Sets a sysctl, named by its path below /proc/sys. Gives false where the kernel has none of that name.

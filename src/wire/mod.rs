@@ -1,5 +1,6 @@
 //! Bytes and text to values and back. No I/O, never a panic on input.
 
+pub mod calendar;
 pub mod icmp;
 pub mod mptcp_pm;
 pub mod nl;

@@ -1,6 +1,12 @@
-//! What a manager tells over its socket: one JSON object, its `version` raised when a field changes its meaning.
-//! New fields may come at any time.
+//! What a manager tells over its socket, and what `bsbf-status` makes of it: one JSON object each, the `version`
+//! raised when a field changes its meaning. New fields may come at any time.
+//!
+//! `bsbf-status --json` is a [`Shown`], `bsbf-status why --json` a [`Why`]. Wall-clock times are in seconds since
+//! 1970 UTC, with a fraction.
 
+use std::borrow::Cow;
+
+use miniserde::ser::{Fragment, Map};
 use miniserde::{Deserialize, Serialize, json};
 
 use super::Malformed;
@@ -126,5 +132,142 @@ impl Status {
     /// From that line. Unknown fields are passed over.
     pub fn from_json(text: &str) -> Result<Status, Malformed> {
         json::from_str(text).map_err(|_| Malformed)
+    }
+}
+
+/// What `bsbf-status --json` prints.
+#[derive(Debug, Serialize)]
+pub struct Shown<'a> {
+    /// The schema's version.
+    pub version: u32,
+    /// Now.
+    pub time: f64,
+    /// The managers that run: none, one, or two halves.
+    pub managers: &'a [Status],
+    /// What the kernel says, when no manager runs.
+    pub system: Option<SystemStatus>,
+}
+
+/// What can be seen without a manager.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SystemStatus {
+    /// The limits of the kernel's path manager; null in a kernel without MPTCP.
+    pub limits: Option<LimitsStatus>,
+    /// The devices with a default route, an address that reaches beyond the link, an endpoint, or a modem's driver.
+    pub devices: Vec<DeviceStatus>,
+}
+
+/// One device.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DeviceStatus {
+    /// Its name; empty for what belongs to no device, as a multipath route.
+    pub name: String,
+    /// Its number.
+    pub ifindex: u32,
+    /// Administratively up.
+    pub up: bool,
+    /// Link detected.
+    pub carrier: bool,
+    /// A modem or a phone, by its driver.
+    pub modem: bool,
+    /// Its addresses that reach beyond the link, without prefix lengths.
+    pub addresses: Vec<String>,
+    /// Its default routes, of all tables.
+    pub routes: Vec<RouteStatus>,
+    /// Its MPTCP endpoints.
+    pub endpoints: Vec<EndpointStatus>,
+    /// Bytes received since the device exists.
+    pub rx_bytes: u64,
+    /// Bytes sent.
+    pub tx_bytes: u64,
+}
+
+/// One default route.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RouteStatus {
+    /// 4 or 6.
+    pub family: u32,
+    /// The next hop.
+    pub gateway: Option<String>,
+    /// The lower one wins.
+    pub metric: u32,
+    /// 254 is main.
+    pub table: u32,
+    /// Who made it (RTPROT_): 4 static, 9 router advertisement, 16 DHCP, 152 bsbf.
+    pub protocol: u32,
+}
+
+/// What `bsbf-status why --json` prints.
+#[derive(Debug, Serialize)]
+pub struct Why {
+    /// The schema's version.
+    pub version: u32,
+    /// The time that was asked about; now, if none was.
+    pub time: f64,
+    /// A manager runs; else all this is from the record that the last one left.
+    pub running: bool,
+    /// Each WAN's state at that time.
+    pub states: Vec<StateAt>,
+    /// The decisions, oldest first.
+    pub decisions: Vec<DecisionStatus>,
+}
+
+/// A WAN's state at some time.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StateAt {
+    /// "bond", "route" or "mptcp".
+    pub manager: String,
+    /// The WAN.
+    pub wan: String,
+    /// "testing", "up", "suspect" or "down"; "unmanaged" if it was none to the manager, or no manager ran.
+    pub state: String,
+    /// Since when; null if the record does not reach back so far.
+    pub since: Option<f64>,
+    /// Why, in words.
+    pub text: String,
+}
+
+/// One decision with its numbers.
+#[derive(Debug, Serialize)]
+pub struct DecisionStatus {
+    /// When.
+    pub time: f64,
+    /// How long ago, in milliseconds.
+    pub ago_ms: u64,
+    /// "bond", "route" or "mptcp".
+    pub manager: String,
+    /// About which WAN; null for the manager itself.
+    pub wan: Option<String>,
+    /// Its state before; null for the manager itself.
+    pub from: Option<&'static str>,
+    /// Its state from then on.
+    pub to: Option<&'static str>,
+    /// What was decided, as one word: "lost", "recovered", "no-carrier"...
+    pub kind: &'static str,
+    /// The numbers it was decided on: `_us` are microseconds, `_bytes` bytes, others counts.
+    pub values: Numbers,
+    /// The WAN that vouched for the world.
+    pub witness: Option<String>,
+    /// What was done: default routes moved, endpoints added, removed, flagged, changes failed, `took_us`.
+    pub outcome: Numbers,
+    /// All of it in words.
+    pub text: String,
+}
+
+/// Numbers by name, as an object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Numbers(pub Vec<(&'static str, u64)>);
+
+struct NumbersMap<'a>(std::slice::Iter<'a, (&'static str, u64)>);
+
+impl Serialize for Numbers {
+    fn begin(&self) -> Fragment<'_> {
+        Fragment::Map(Box::new(NumbersMap(self.0.iter())))
+    }
+}
+
+impl Map for NumbersMap<'_> {
+    fn next(&mut self) -> Option<(Cow<'_, str>, &dyn Serialize)> {
+        self.0.next().map(|(name, value)| (Cow::Borrowed(*name), value as &dyn Serialize))
     }
 }

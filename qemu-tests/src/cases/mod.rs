@@ -20,6 +20,7 @@ mod managed;
 mod netifd;
 mod replay;
 mod restarts;
+mod status;
 mod surroundings;
 mod topology;
 
@@ -39,6 +40,7 @@ pub fn all() -> Vec<Case> {
         inputs::LOADED,
         explained::LOADED,
         idle::ALONE,
+        status::ALONE,
     ];
     let together = [
         failover::CASES,
@@ -55,6 +57,7 @@ pub fn all() -> Vec<Case> {
         flaps::CASES,
         explained::CASES,
         idle::TOGETHER,
+        status::CASES,
     ];
     alone.concat().into_iter().chain(together.concat().into_iter().map(Case::together)).collect()
 }

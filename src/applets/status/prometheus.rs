@@ -1,0 +1,132 @@
+//! The status for Prometheus: its text exposition format, version 0.0.4. Base units, one family's samples
+//! together, each labelled with the manager, since two halves may know the same WAN.
+
+use std::fmt::Write;
+
+use crate::wire::status::{Status, WanStatus};
+
+/// A number with so many decimal places.
+struct Number(u64, u32);
+
+impl std::fmt::Display for Number {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Number(n, places) = *self;
+        let one = 10u64.pow(places);
+        match places {
+            0 => write!(f, "{n}"),
+            _ => write!(f, "{}.{:0width$}", n / one, n % one, width = places as usize),
+        }
+    }
+}
+
+type OfManager = fn(&Status) -> Option<Number>;
+type OfWan = fn(&WanStatus) -> Option<Number>;
+
+const MANAGER: [(&str, &str, OfManager); 3] = [
+    ("manager_uptime_seconds", "How long the manager has been running.", |s| Some(Number(s.uptime_ms, 3))),
+    ("limit_subflows", "Subflows that a connection may have beside its first.", |s| {
+        Some(Number(s.limits.as_ref()?.subflows.into(), 0))
+    }),
+    ("limit_add_addr_accepted", "Announced addresses that the path manager follows.", |s| {
+        Some(Number(s.limits.as_ref()?.add_addr_accepted.into(), 0))
+    }),
+];
+
+const WAN: [(&str, &str, OfWan); 17] = [
+    ("wan_up", "1 while the WAN is used: up or suspect.", |w| {
+        Some(Number(u64::from(w.state == "up" || w.state == "suspect"), 0))
+    }),
+    ("wan_state_seconds", "For how long it has been in its state.", |w| Some(Number(w.since_ms, 3))),
+    ("wan_rtt_seconds", "The last round-trip time.", |w| w.rtt_ms.map(milliseconds)),
+    ("wan_rtt_average_seconds", "The average round-trip time.", |w| w.rtt_average_ms.map(milliseconds)),
+    ("wan_loss_ratio", "Lost probes of the last 32.", |w| Some(Number(w.loss_percent.into(), 2))),
+    ("wan_metric", "The metric of its best default route.", |w| Some(Number(w.metric?.into(), 0))),
+    ("wan_endpoints", "Its MPTCP endpoints.", |w| Some(Number(w.endpoints.len() as u64, 0))),
+    ("wan_backup", "1 if it is used only when no other lives.", |w| Some(Number(w.backup.into(), 0))),
+    ("wan_metered", "1 if it is probed sparingly.", |w| Some(Number(w.metered.into(), 0))),
+    ("wan_receive_bytes_total", "Bytes received since the device exists.", |w| Some(Number(w.rx_bytes, 0))),
+    ("wan_transmit_bytes_total", "Bytes sent since the device exists.", |w| Some(Number(w.tx_bytes, 0))),
+    ("wan_probes_sent_total", "Probes sent since the WAN was found.", |w| Some(Number(w.probes_sent, 0))),
+    ("wan_probes_answered_total", "Those that were answered.", |w| Some(Number(w.probes_answered, 0))),
+    ("wan_probe_transmit_bytes_total", "Bytes of IP sent for probes.", |w| Some(Number(w.probe_tx_bytes, 0))),
+    ("wan_probe_receive_bytes_total", "Bytes of IP received for probes.", |w| {
+        Some(Number(w.probe_rx_bytes, 0))
+    }),
+    ("wan_probe_month_bytes", "Bytes of probes, projected onto 30 days.", |w| {
+        Some(Number(w.probe_bytes_month?, 0))
+    }),
+    ("wan_table", "The routing table with its own default route.", |w| Some(Number(w.table.into(), 0))),
+];
+
+const STATES: [&str; 4] = ["testing", "up", "suspect", "down"];
+
+/// All families; of no manager, `bsbf_up 0` alone.
+pub fn text(managers: &[Status]) -> String {
+    let mut out = String::with_capacity(8192);
+    family(&mut out, "up", "1 if a manager runs.");
+    sample(&mut out, "up", &[], &Number(u64::from(!managers.is_empty()), 0));
+    if managers.is_empty() {
+        return out;
+    }
+    family(&mut out, "manager_info", "What runs.");
+    for status in managers {
+        let pid = status.pid.to_string();
+        let labels = [("manager", &*status.daemon), ("version", &status.software), ("pid", &pid)];
+        sample(&mut out, "manager_info", &labels, &Number(1, 0));
+    }
+    for (name, help, of) in MANAGER {
+        let values = managers.iter().filter_map(|s| Some((s, of(s)?)));
+        for (at, (status, value)) in values.enumerate() {
+            if at == 0 {
+                family(&mut out, name, help);
+            }
+            sample(&mut out, name, &[("manager", &status.daemon)], &value);
+        }
+    }
+    let wans = || managers.iter().flat_map(|s| s.wans.iter().map(move |w| (s, w)));
+    for (name, help, of) in WAN {
+        for (at, (status, wan, value)) in wans().filter_map(|(s, w)| Some((s, w, of(w)?))).enumerate() {
+            if at == 0 {
+                family(&mut out, name, help);
+            }
+            sample(&mut out, name, &[("manager", &status.daemon), ("wan", &wan.name)], &value);
+        }
+    }
+    for (at, (status, wan)) in wans().enumerate() {
+        if at == 0 {
+            family(&mut out, "wan_state", "1 for the state that it is in.");
+        }
+        for state in STATES {
+            let labels = [("manager", &*status.daemon), ("wan", &wan.name), ("state", state)];
+            sample(&mut out, "wan_state", &labels, &Number(u64::from(wan.state == state), 0));
+        }
+    }
+    out
+}
+
+/// The status has tenths of milliseconds.
+fn milliseconds(ms: f64) -> Number {
+    Number((ms * 10.0).round() as u64, 4)
+}
+
+fn family(out: &mut String, name: &str, help: &str) {
+    let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+    // Writing to a string does not fail, here and below.
+    let _ = writeln!(out, "# HELP bsbf_{name} {help}\n# TYPE bsbf_{name} {kind}");
+}
+
+fn sample(out: &mut String, name: &str, labels: &[(&str, &str)], value: &Number) {
+    let _ = write!(out, "bsbf_{name}");
+    for (at, (label, value)) in labels.iter().enumerate() {
+        let _ = write!(out, "{}{label}=\"", if at == 0 { '{' } else { ',' });
+        for c in value.chars() {
+            match c {
+                '\n' => out.push_str("\\n"),
+                '"' | '\\' => out.extend(['\\', c]),
+                c => out.push(c),
+            }
+        }
+        out.push('"');
+    }
+    let _ = writeln!(out, "{} {value}", if labels.is_empty() { "" } else { "}" });
+}

@@ -1,0 +1,222 @@
+//! `bsbf-status --debug-report`: all that somebody far away needs to understand a router, in one text. No child
+//! process; secrets are masked; each section says what it could not read.
+
+use std::fmt::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::config;
+use crate::sys::{files, sysfs};
+use crate::wan::world::World;
+use crate::wire::status::Status;
+use crate::wire::uci;
+
+use super::times::{Times, ago};
+use super::{alone, table, why};
+
+/// Decisions at the end.
+const DECISIONS: usize = 50;
+/// What says which system it is; the first that is there.
+const RELEASES: [&str; 2] = ["/etc/openwrt_release", "/etc/os-release"];
+/// What decides about MPTCP, routing and throughput.
+const SYSCTLS: [&str; 21] = [
+    "net/mptcp/enabled",
+    "net/mptcp/pm_type",
+    "net/mptcp/path_manager",
+    "net/mptcp/scheduler",
+    "net/mptcp/checksum_enabled",
+    "net/mptcp/allow_join_initial_addr_port",
+    "net/mptcp/add_addr_timeout",
+    "net/mptcp/stale_loss_cnt",
+    "net/mptcp/blackhole_timeout",
+    "net/mptcp/syn_retrans_before_tcp_fallback",
+    "net/ipv4/conf/all/rp_filter",
+    "net/ipv4/conf/default/rp_filter",
+    "net/ipv4/conf/all/src_valid_mark",
+    "net/ipv4/conf/all/ignore_routes_with_linkdown",
+    "net/ipv4/ip_forward",
+    "net/ipv6/conf/all/forwarding",
+    "net/ipv4/tcp_congestion_control",
+    "net/ipv4/tcp_available_congestion_control",
+    "net/ipv4/tcp_rmem",
+    "net/ipv4/tcp_wmem",
+    "net/core/default_qdisc",
+];
+/// Options whose names contain one of these hold what nobody else should read.
+const SECRET: [&str; 11] =
+    ["key", "secret", "pass", "token", "uuid", "psk", "pin", "puk", "user", "apn", "auth"];
+const MASK: &str = "***";
+
+/// The report; `config` is the settings file, if it is another than usual.
+pub fn text(dir: &Path, config: Option<&Path>, times: &Times) -> String {
+    let mut report = Report(String::new());
+    report.section("versions");
+    report.line(format_args!(concat!("bsbf ", env!("CARGO_PKG_VERSION"))));
+    report.file("Linux", "/proc/sys/kernel/osrelease");
+    match RELEASES.iter().find_map(|path| files::read(Path::new(path)).ok()) {
+        Some(text) => report.line(format_args!("{}", String::from_utf8_lossy(&text))),
+        None => report.line(format_args!("cannot read {}", RELEASES.join(" or "))),
+    }
+    report.line(format_args!("up {}; local time {}", ago(times.now.0 / 1000), times.show(times.wall)));
+    report.section("managers");
+    let managers = super::ask(dir).unwrap_or_else(|e| {
+        report.line(format_args!("{e}"));
+        Vec::new()
+    });
+    managers.iter().for_each(|status| report.line(format_args!("{}", table::status(status, times))));
+    if managers.is_empty() {
+        report.line(format_args!("no manager answers"));
+    }
+    match alone::world() {
+        Ok(world) => kernel(&mut report, &world, &managers),
+        Err(e) => report.line(format_args!("{e}")),
+    }
+    settings(&mut report, config);
+    report.section(&format!("files in {}", dir.display()));
+    match files::list(dir) {
+        Ok(entries) => {
+            entries.iter().for_each(|e| report.line(format_args!("{:o} {:>8} {}", e.mode, e.size, e.name)))
+        }
+        Err(e) => report.line(format_args!("cannot list: {e}")),
+    }
+    report.section("last decisions");
+    match why::read(dir, times.now) {
+        Ok((told, running)) => {
+            let question = why::Asked { wan: None, at: None, count: DECISIONS };
+            let answer = why::answer(&question, &told, &[], times, running);
+            report.line(format_args!("{}", why::text(&answer, None, times)));
+        }
+        Err(e) => report.line(format_args!("{e}")),
+    }
+    report.0
+}
+
+/// The text as it grows.
+struct Report(String);
+
+impl Report {
+    fn section(&mut self, name: &str) {
+        let gap = if self.0.is_empty() { "" } else { "\n" };
+        let _ = writeln!(self.0, "{gap}== {name}");
+    }
+
+    fn line(&mut self, line: fmt::Arguments<'_>) {
+        let _ = self.0.write_fmt(line); // writing to a string does not fail
+        // What comes as a whole text has its own end.
+        self.0.truncate(self.0.trim_end().len());
+        self.0.push('\n');
+    }
+
+    /// The first line of a small file.
+    fn file(&mut self, name: &str, path: &str) {
+        match files::read(Path::new(path)) {
+            Ok(text) => self.line(format_args!("{name} {}", String::from_utf8_lossy(&text))),
+            Err(e) => self.line(format_args!("{name}: cannot read {path}: {e}")),
+        }
+    }
+}
+
+fn kernel(report: &mut Report, world: &World, managers: &[Status]) {
+    report.section("default routes, endpoints, limits, addresses");
+    report.line(format_args!("{}", alone::text(&alone::system(world))));
+    report.section("rules of ours");
+    for rule in &world.rules {
+        let suppress = if rule.no_default { " suppress_prefixlength 0" } else { "" };
+        report.line(format_args!("{}: from {} lookup {}{suppress}", rule.priority, rule.source, rule.table));
+    }
+    report.section("sysctls");
+    let mut paths: Vec<String> = SYSCTLS.map(String::from).to_vec();
+    let with_default = |index| world.routes.iter().any(|r| r.oif == Some(index));
+    let managed = |name: &str| managers.iter().any(|s| s.wans.iter().any(|w| w.name == name));
+    for link in world.links.iter().filter(|l| with_default(l.index) || managed(l.name.as_str())) {
+        paths.push(format!("net/ipv4/conf/{}/rp_filter", link.name));
+    }
+    for path in paths {
+        match sysfs::sysctl(&path) {
+            Ok(Some(value)) => report.line(format_args!("{path} = {value}")),
+            Ok(None) => report.line(format_args!("{path}: this kernel has none")),
+            Err(e) => report.line(format_args!("{path}: {e}")),
+        }
+    }
+    report.section("interfaces");
+    for link in &world.links {
+        let driver = sysfs::driver(&link.name).unwrap_or_else(|| "-".to_string());
+        let modem = if world.modems.contains(&link.index) { ", modem" } else { "" };
+        let kind = if link.kind.is_empty() { "hardware" } else { link.kind.as_str() };
+        let (up, carrier) =
+            (if link.up { "up" } else { "down" }, if link.carrier { "carrier" } else { "no carrier" });
+        report.line(format_args!(
+            "{} {}: {up}, {carrier}, {kind}, type {}, driver {driver}{modem}, {} B in, {} B out",
+            link.index.0, link.name, link.arphrd, link.rx_bytes, link.tx_bytes
+        ));
+    }
+}
+
+fn settings(report: &mut Report, given: Option<&Path>) {
+    let usual = || config::FILES.iter().chain([&config::LEGACY_FILE]).map(PathBuf::from).collect();
+    let paths: Vec<PathBuf> = given.map_or_else(usual, |path| vec![path.to_path_buf()]);
+    for path in paths {
+        let text = match files::read(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && given.is_none() => continue,
+            Err(e) => format!("cannot be read: {e}"),
+            Ok(text) => masked(&text),
+        };
+        report.section(&format!("settings in {}", path.display()));
+        report.line(format_args!("{text}"));
+    }
+}
+
+/// A settings file as it was understood, without secrets. One that is not understood is not shown.
+fn masked(text: &[u8]) -> String {
+    let package = match uci::parse(text) {
+        Ok(package) => package,
+        // What was found may be a part of a secret.
+        Err(e) => return format!("cannot be parsed: line {}: {} expected", e.line, e.expected),
+    };
+    let mut out = String::new();
+    for section in &package.sections {
+        out += &format!("config {} '{}'\n", section.kind, section.name);
+        for option in &section.options {
+            let word = if matches!(option.value, uci::Value::List(_)) { "list" } else { "option" };
+            for item in option.value.items() {
+                let shown = if is_secret(&option.name, item) { MASK.as_bytes() } else { item };
+                out += &format!("\t{word} {} '{}'\n", option.name, shown.escape_ascii());
+            }
+        }
+    }
+    out
+}
+
+/// By its name, or because it looks like a URL with a user in it, or a UUID.
+fn is_secret(name: &str, value: &[u8]) -> bool {
+    let name = name.to_ascii_lowercase();
+    let uuid = value.len() == 36 && [8, 13, 18, 23].iter().all(|at| value.get(*at) == Some(&b'-'));
+    uuid || value.contains(&b'@') || SECRET.iter().any(|word| name.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_masked_and_the_rest_is_shown() {
+        let text = b"config bond 'bond'\n\tlist server '203.0.113.1'\n\toption PrivateKey 'hush'\n\
+            \tlist passphrase 'hush'\n\toption url 'vless://hush@203.0.113.1:443'\n\
+            \toption id '0d3e0a3c-7a36-4c10-9f5e-000000000000'\n\toption interval '1000'\n";
+        let shown = masked(text);
+        for part in ["config bond 'bond'", "list server '203.0.113.1'", "option interval '1000'"] {
+            assert!(shown.contains(part), "{shown}");
+        }
+        for part in ["hush", "0d3e0a3c"] {
+            assert!(!shown.contains(part), "{shown}");
+        }
+        assert_eq!(shown.matches(MASK).count(), 4, "{shown}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_understood_is_not_shown() {
+        for text in [&b"config wifi\n\toption key 'hush\n"[..], b"hush 'x'\n", b"config a 'b' hush\n"] {
+            let shown = masked(text);
+            assert!(shown.starts_with("cannot be parsed: line ") && !shown.contains("hush"), "{shown}");
+        }
+    }
+}

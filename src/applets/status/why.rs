@@ -1,0 +1,226 @@
+//! `bsbf-status why`: what was decided, when and on which numbers, from the managers' records.
+
+use std::path::Path;
+
+use crate::error::Error;
+use crate::sys::{control, files};
+use crate::types::{IfName, Time};
+use crate::wan::record::{Decision, Reason, Record};
+use crate::wire::calendar::When;
+use crate::wire::question::Question;
+use crate::wire::status::{DecisionStatus, Numbers, StateAt, Status, VERSION, Why};
+
+use super::times::{Times, ago, millis, seconds};
+use super::{DAEMONS, record_of, socket_of};
+
+/// Decisions about a time are those within so many microseconds around it.
+const AROUND: u64 = 30_000_000;
+
+/// A manager's record.
+pub struct Told {
+    /// "bond", "route" or "mptcp".
+    pub manager: &'static str,
+    /// What it decided.
+    pub record: Record,
+}
+
+/// What is asked.
+pub struct Asked<'a> {
+    /// About which WAN; None is about all.
+    pub wan: Option<&'a IfName>,
+    /// About which time, since boot.
+    pub at: Option<Time>,
+    /// How many decisions are shown.
+    pub count: usize,
+}
+
+/// The records of the managers that run, or else those that the last ones left; whether one runs.
+pub fn read(dir: &Path, now: Time) -> Result<(Vec<Told>, bool), Error> {
+    let mut told = Vec::new();
+    for manager in DAEMONS {
+        let socket = socket_of(dir, manager);
+        let answer = control::ask(&socket, &Question::Decisions)
+            .map_err(|e| Error::new("ask", socket.display(), e))?;
+        match answer {
+            Some(text) if text.starts_with("error") => {
+                return Err(Error::new("understand", format!("bsbf-{manager}"), "it is of another version"));
+            }
+            Some(text) => told.push(Told { manager, record: Record::from_text(&text, now) }),
+            None => {}
+        }
+    }
+    if !told.is_empty() {
+        return Ok((told, true));
+    }
+    for manager in DAEMONS {
+        let path = record_of(dir, manager);
+        match files::read(&path) {
+            Ok(text) => {
+                let record = Record::from_text(&String::from_utf8_lossy(&text), now);
+                told.push(Told { manager, record });
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(Error::new("read", path.display(), e)),
+        }
+    }
+    // A file of another boot alone tells nothing.
+    told.retain(|t| t.record.iter().next().is_some());
+    Ok((told, false))
+}
+
+/// The time since boot that was meant.
+///
+/// # Errors
+/// What was expected, in words.
+pub fn time(text: &str, times: &Times) -> Result<Time, String> {
+    let wall = When::parse(text)?.resolve(times.wall, &times.offset);
+    let ago = times.wall.saturating_sub(wall);
+    let ago = u64::try_from(ago).map_err(|_| format!("'{text}' lies ahead"))?;
+    let at = times.now.0.checked_sub(ago).ok_or_else(|| format!("'{text}' is before the last boot"))?;
+    Ok(Time(at))
+}
+
+/// The names of the WANs that are managed or were.
+pub fn known(told: &[Told], managers: &[Status]) -> Vec<String> {
+    let mut names: Vec<String> =
+        managers.iter().flat_map(|s| s.wans.iter().map(|w| w.name.clone())).collect();
+    let of_records = told.iter().flat_map(|t| t.record.iter()).filter_map(|d| d.name.as_ref());
+    for name in of_records {
+        if !names.iter().any(|n| n == name.as_str()) {
+            names.push(name.to_string());
+        }
+    }
+    names
+}
+
+/// The answer. `managers` are those that run.
+pub fn answer(question: &Asked, told: &[Told], managers: &[Status], times: &Times, running: bool) -> Why {
+    let asked = |name: &str| question.wan.is_none_or(|wan| wan.as_str() == name);
+    let mut states = Vec::new();
+    match question.at {
+        Some(at) => told.iter().for_each(|one| states_at(&mut states, one, at, times)),
+        None => managers.iter().for_each(|status| states_now(&mut states, status, times)),
+    }
+    states.retain(|s| asked(&s.wan));
+    let mut decisions: Vec<(&'static str, &Decision)> = Vec::new();
+    for one in told {
+        for d in one.record.iter() {
+            let concerns = d.name.as_ref().is_none_or(|name| asked(name.as_str()));
+            if concerns && question.at.is_none_or(|at| at.0.abs_diff(d.at.0) <= AROUND) {
+                // By time; one record after the other, this mostly adds at the end.
+                let place = decisions.partition_point(|(_, before)| before.at <= d.at);
+                decisions.insert(place, (one.manager, d));
+            }
+        }
+    }
+    if question.at.is_none() {
+        let first = decisions.len().saturating_sub(question.count);
+        decisions.drain(..first);
+    }
+    Why {
+        version: VERSION,
+        time: seconds(question.at.map_or(times.wall, |at| times.wall_of(at))),
+        running,
+        states,
+        decisions: decisions.into_iter().map(|(manager, d)| decision(manager, d, times)).collect(),
+    }
+}
+
+fn states_now(states: &mut Vec<StateAt>, status: &Status, times: &Times) {
+    for wan in &status.wans {
+        states.push(StateAt {
+            manager: status.daemon.clone(),
+            wan: wan.name.clone(),
+            state: wan.state.clone(),
+            since: Some(seconds(times.wall_ago(wan.since_ms))),
+            text: wan.reason.clone(),
+        });
+    }
+}
+
+/// What the record says of each WAN that it names.
+fn states_at(states: &mut Vec<StateAt>, told: &Told, at: Time, times: &Times) {
+    let begins = states.len();
+    for name in told.record.iter().filter_map(|d| d.name.as_ref()) {
+        if states.iter().skip(begins).any(|s| s.wan == name.as_str()) {
+            continue;
+        }
+        let decided = decided(&told.record, name, at);
+        states.push(StateAt {
+            manager: told.manager.to_string(),
+            wan: name.to_string(),
+            state: decided.map_or("unmanaged", state_of).to_string(),
+            since: decided.map(|d| seconds(times.wall_of(d.at))),
+            text: decided.map_or_else(|| "the record begins later".to_string(), |d| d.reason.to_string()),
+        });
+    }
+}
+
+/// The last decision before `at` that says in what state a WAN was.
+fn decided<'a>(record: &'a Record, name: &IfName, at: Time) -> Option<&'a Decision> {
+    let before = || record.iter().rev().filter(|d| d.at <= at);
+    let of_it = |d: &Decision| d.name.as_ref() == Some(name);
+    let sets = |d: &&Decision| match d.reason {
+        // Those of another run count no more.
+        Reason::Started | Reason::Ended => true,
+        Reason::Found | Reason::Excluded | Reason::Forgotten | Reason::NoPlace => of_it(d),
+        _ => of_it(d) && d.from != d.to,
+    };
+    // In a long quiet time only what sets no state may be left of it.
+    before().find(sets).or_else(|| before().find(|d| of_it(d)))
+}
+
+fn state_of(d: &Decision) -> &'static str {
+    match d.reason {
+        Reason::Started | Reason::Ended | Reason::Excluded | Reason::Forgotten | Reason::NoPlace => {
+            "unmanaged"
+        }
+        _ => d.to.as_str(),
+    }
+}
+
+fn decision(manager: &str, d: &Decision, times: &Times) -> DecisionStatus {
+    let of_wan = |state| d.name.as_ref().map(|_| state);
+    DecisionStatus {
+        time: seconds(times.wall_of(d.at)),
+        ago_ms: millis(times.now.since(d.at)),
+        manager: manager.to_string(),
+        wan: d.name.as_ref().map(|name| name.to_string()),
+        from: of_wan(d.from.as_str()),
+        to: of_wan(d.to.as_str()),
+        kind: d.reason.word(),
+        values: Numbers(d.reason.values().to_vec()),
+        witness: d.reason.witness().map(|name| name.to_string()),
+        outcome: Numbers(d.outcome.values().to_vec()),
+        text: d.to_string(),
+    }
+}
+
+/// The answer for people.
+pub fn text(why: &Why, at: Option<Time>, times: &Times) -> String {
+    let wall = |seconds: f64| (seconds * 1e6) as i64;
+    let mut lines = Vec::new();
+    // Two halves may think differently of the same WAN.
+    let of_states = why.states.iter().map(|s| &s.manager);
+    let mut managers: Vec<&String> = of_states.chain(why.decisions.iter().map(|d| &d.manager)).collect();
+    managers.dedup();
+    let halves = managers.len() > 1;
+    let of = |manager: &str| if halves { format!("bsbf-{manager}: ") } else { String::new() };
+    if let Some(at) = at {
+        let distance = ago(millis(times.now.since(at)));
+        lines.push(format!("at {}, {distance} ago:", times.show(times.wall_of(at))));
+    }
+    for s in &why.states {
+        let since = s.since.map_or(String::new(), |since| format!(" since {}", times.show(wall(since))));
+        lines.push(format!("{}{} {}{since}: {}", of(&s.manager), s.wan, s.state, s.text));
+    }
+    if !lines.is_empty() {
+        lines.push(String::new());
+    }
+    if why.decisions.is_empty() {
+        lines.push("no decision is recorded".to_string() + if at.is_some() { " within 30 s" } else { "" });
+    }
+    let told = why.decisions.iter().map(|d| (wall(d.time), of(&d.manager) + &d.text));
+    lines.extend(times.lines(told));
+    lines.join("\n") + "\n"
+}
