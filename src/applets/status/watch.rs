@@ -13,6 +13,7 @@ use crate::error::{EXIT_DONE, Error, Outcome};
 use crate::sys::clock;
 use crate::sys::signals::EndSignals;
 use crate::sys::terminal;
+use crate::wire::calendar;
 use crate::wire::status::Status;
 
 use super::table;
@@ -44,8 +45,8 @@ impl FromStr for Interval {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Interval, String> {
-        match text.parse::<f64>() {
-            Ok(seconds) if (0.2..=60.0).contains(&seconds) => Ok(Interval(Duration::from_secs_f64(seconds))),
+        match calendar::micros(text).and_then(|micros| u64::try_from(micros).ok()) {
+            Some(micros @ 200_000..=60_000_000) => Ok(Interval(Duration::from_micros(micros))),
             _ => Err(format!("'{text}' is not a number of seconds from 0.2 to 60")),
         }
     }
