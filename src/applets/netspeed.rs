@@ -23,6 +23,7 @@ use crate::sys::clock;
 use crate::sys::kernel::Kernel;
 use crate::sys::signals::EndSignals;
 use crate::types::{IfIndex, IfName};
+use crate::wire::calendar;
 use crate::wire::rtnl::Link;
 
 #[cfg(test)]
@@ -78,10 +79,8 @@ impl FromStr for Interval {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Interval, String> {
-        match text.parse::<f64>() {
-            Ok(seconds) if (0.1..=3600.0).contains(&seconds) => {
-                Ok(Interval(Duration::from_secs_f64(seconds)))
-            }
+        match calendar::micros(text).and_then(|micros| u64::try_from(micros).ok()) {
+            Some(micros @ 100_000..=3_600_000_000) => Ok(Interval(Duration::from_micros(micros))),
             _ => Err(format!("'{text}' is not a number of seconds from 0.1 to 3600")),
         }
     }
@@ -247,7 +246,10 @@ impl Form {
         };
         let line = |name: &str, rate: Option<Rate>| {
             let name = format!("{:1$}", format!("{name}:"), name_width + 1);
-            let mbps = |bits: u64| format!("{:number_width$.1} Mbps", bits as f64 / 1e6);
+            let mbps = |bits: u64| {
+                let tenths = bits.saturating_add(50_000) / 100_000;
+                format!("{:>number_width$} Mbps", format!("{}.{}", tenths / 10, tenths % 10))
+            };
             match rate {
                 Some(rate) => {
                     format!("{name} Download: {} Upload: {}", mbps(rate.download), mbps(rate.upload))

@@ -136,18 +136,26 @@ fn day_of(text: &str) -> Option<i64> {
 fn time_of(text: &str) -> Option<i64> {
     let mut parts = text.splitn(3, ':');
     let (hour, minute) = (number(parts.next()?)?, number(parts.next()?)?);
-    let (second, fraction) = match parts.next() {
-        None => (0, 0),
-        Some(second) => {
-            let (second, fraction) = second.split_once('.').unwrap_or((second, "0"));
-            // Six digits are microseconds; fewer are filled up, more do not matter.
-            let six: String = fraction.chars().chain("00000".chars()).take(6).collect();
-            number(fraction)?;
-            (number(second)?, number(&six)?)
-        }
+    let second = parts.next().map_or(Some(0), micros)?;
+    let valid = hour < 24 && minute < 60 && second < 60 * MICROS;
+    valid.then_some((hour * 60 + minute) * 60 * MICROS + second)
+}
+
+/// Microseconds from seconds with a fraction or without: `7`, `7.4`, `.5`. Floating point would take ten times the
+/// code.
+pub fn micros(seconds: &str) -> Option<i64> {
+    let (whole, fraction) = match seconds.split_once('.') {
+        Some(("", fraction)) => ("0", fraction),
+        Some(parts) => parts,
+        None => (seconds, "0"),
     };
-    let valid = hour < 24 && minute < 60 && second < 60;
-    valid.then_some(((hour * 60 + minute) * 60 + second) * MICROS + fraction)
+    number(fraction)?;
+    let mut micros = number(whole)?;
+    // Six digits of a fraction are microseconds; more do not matter.
+    for at in 0..6 {
+        micros = micros * 10 + i64::from(fraction.as_bytes().get(at).map_or(0, |digit| digit - b'0'));
+    }
+    Some(micros)
 }
 
 #[cfg(test)]
@@ -242,6 +250,22 @@ mod tests {
         for bad in ["2026-02-30 14:03", "2026-11 14:03", "2026-11-22", "x 14:03", "-99999999999999s", "-5é"]
         {
             assert!(When::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn seconds_may_have_a_fraction() {
+        for (text, wanted) in [
+            ("7", 7_000_000),
+            ("0.2", 200_000),
+            (".5", 500_000),
+            ("1.000001", 1_000_001),
+            ("1.0000019", 1_000_001),
+        ] {
+            assert_eq!(micros(text), Some(wanted), "{text}");
+        }
+        for bad in ["", ".", "1.", "-1", "1e3", "NaN", "1.2.3", "1 ", "+1"] {
+            assert_eq!(micros(bad), None, "{bad}");
         }
     }
 

@@ -43,9 +43,9 @@ pub fn system(world: &World) -> SystemStatus {
 
 fn device(world: &World, index: Option<IfIndex>) -> DeviceStatus {
     let link = world.links.iter().find(|l| Some(l.index) == index);
-    let addresses = index.into_iter().flat_map(|index| {
-        Family::BOTH.into_iter().flat_map(move |family| world.global_addresses(index, family))
-    });
+    // Loopback's are of host scope, and those that do not reach beyond a link of link scope.
+    let addresses =
+        world.addresses.iter().filter(|a| Some(a.index) == index && a.scope == libc::RT_SCOPE_UNIVERSE);
     DeviceStatus {
         name: link.map_or(String::new(), |l| l.name.to_string()),
         ifindex: index.map_or(0, |i| i.0),

@@ -75,33 +75,49 @@ pub fn text(managers: &[Status]) -> String {
         sample(&mut out, "manager_info", &labels, &Number(1, 0));
     }
     for (name, help, of) in MANAGER {
-        let values = managers.iter().filter_map(|s| Some((s, of(s)?)));
-        for (at, (status, value)) in values.enumerate() {
-            if at == 0 {
-                family(&mut out, name, help);
-            }
-            sample(&mut out, name, &[("manager", &status.daemon)], &value);
+        let mut family = Family { out: &mut out, name, help, begun: false };
+        for status in managers {
+            family.add(&[("manager", &status.daemon)], of(status));
         }
     }
-    let wans = || managers.iter().flat_map(|s| s.wans.iter().map(move |w| (s, w)));
     for (name, help, of) in WAN {
-        for (at, (status, wan, value)) in wans().filter_map(|(s, w)| Some((s, w, of(w)?))).enumerate() {
-            if at == 0 {
-                family(&mut out, name, help);
+        let mut family = Family { out: &mut out, name, help, begun: false };
+        for status in managers {
+            for wan in &status.wans {
+                family.add(&[("manager", &status.daemon), ("wan", &wan.name)], of(wan));
             }
-            sample(&mut out, name, &[("manager", &status.daemon), ("wan", &wan.name)], &value);
         }
     }
-    for (at, (status, wan)) in wans().enumerate() {
-        if at == 0 {
-            family(&mut out, "wan_state", "1 for the state that it is in.");
-        }
-        for state in STATES {
-            let labels = [("manager", &*status.daemon), ("wan", &wan.name), ("state", state)];
-            sample(&mut out, "wan_state", &labels, &Number(u64::from(wan.state == state), 0));
+    let help = "1 for the state that it is in.";
+    let mut family = Family { out: &mut out, name: "wan_state", help, begun: false };
+    for status in managers {
+        for wan in &status.wans {
+            for state in STATES {
+                let labels = [("manager", &*status.daemon), ("wan", &wan.name), ("state", state)];
+                family.add(&labels, Some(Number((wan.state == state).into(), 0)));
+            }
         }
     }
     out
+}
+
+/// A family whose head is written with its first sample: what nobody knows has none.
+struct Family<'a> {
+    out: &'a mut String,
+    name: &'a str,
+    help: &'a str,
+    begun: bool,
+}
+
+impl Family<'_> {
+    fn add(&mut self, labels: &[(&str, &str)], value: Option<Number>) {
+        let Some(value) = value else { return };
+        if !self.begun {
+            family(self.out, self.name, self.help);
+            self.begun = true;
+        }
+        sample(self.out, self.name, labels, &value);
+    }
 }
 
 /// The status has tenths of milliseconds.

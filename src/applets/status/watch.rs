@@ -13,7 +13,8 @@ use crate::error::{EXIT_DONE, Error, Outcome};
 use crate::sys::clock;
 use crate::sys::signals::EndSignals;
 use crate::sys::terminal;
-use crate::wire::status::Status;
+use crate::wire::calendar;
+use crate::wire::status::{Status, WanStatus};
 
 use super::table;
 use super::times::{Times, bits};
@@ -44,8 +45,8 @@ impl FromStr for Interval {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Interval, String> {
-        match text.parse::<f64>() {
-            Ok(seconds) if (0.2..=60.0).contains(&seconds) => Ok(Interval(Duration::from_secs_f64(seconds))),
+        match calendar::micros(text).and_then(|micros| u64::try_from(micros).ok()) {
+            Some(micros @ 200_000..=60_000_000) => Ok(Interval(Duration::from_micros(micros))),
             _ => Err(format!("'{text}' is not a number of seconds from 0.2 to 60")),
         }
     }
@@ -172,24 +173,9 @@ struct Graph {
 impl Graphs {
     /// Without a manager nothing is known, and nothing is forgotten.
     fn add(&mut self, managers: &[Status]) {
-        for (status, wan) in managers.iter().flat_map(|s| s.wans.iter().map(move |w| (s, w))) {
-            let known = self.0.iter().position(|g| g.manager == status.daemon && g.wan == wan.name);
-            let at = known.unwrap_or_else(|| {
-                self.0.push(Graph {
-                    manager: status.daemon.clone(),
-                    wan: wan.name.clone(),
-                    rx: VecDeque::new(),
-                    tx: VecDeque::new(),
-                });
-                self.0.len() - 1
-            });
-            if let Some(graph) = self.0.get_mut(at) {
-                for (samples, rate) in [(&mut graph.rx, wan.rx_rate), (&mut graph.tx, wan.tx_rate)] {
-                    samples.push_back(rate);
-                    if samples.len() > SAMPLES {
-                        samples.pop_front();
-                    }
-                }
+        for status in managers {
+            for wan in &status.wans {
+                self.sample(&status.daemon, wan);
             }
         }
         // WANs that a manager has forgotten go; their names may be many in the long run.
@@ -199,6 +185,21 @@ impl Graphs {
                 .find(|s| s.daemon == g.manager)
                 .is_none_or(|s| s.wans.iter().any(|w| w.name == g.wan))
         });
+    }
+
+    fn sample(&mut self, manager: &str, wan: &WanStatus) {
+        if self.find(manager, &wan.name).is_none() {
+            let (rx, tx) = (VecDeque::with_capacity(SAMPLES + 1), VecDeque::with_capacity(SAMPLES + 1));
+            self.0.push(Graph { manager: manager.to_string(), wan: wan.name.clone(), rx, tx });
+        }
+        for graph in self.0.iter_mut().filter(|g| g.manager == manager && g.wan == wan.name) {
+            for (samples, rate) in [(&mut graph.rx, wan.rx_rate), (&mut graph.tx, wan.tx_rate)] {
+                samples.push_back(rate);
+                if samples.len() > SAMPLES {
+                    samples.pop_front();
+                }
+            }
+        }
     }
 
     fn find(&self, manager: &str, wan: &str) -> Option<&Graph> {
