@@ -22,7 +22,7 @@ use crate::logging;
 use crate::sys::caps::{self, Capability};
 use crate::sys::clock;
 use crate::sys::control::{self, Client, ControlSocket};
-use crate::sys::kernel::{Changes, Kernel, SubflowEvents};
+use crate::sys::kernel::Kernel;
 use crate::sys::rundir::RunDir;
 use crate::sys::signals::{Asked, DaemonSignals};
 use crate::sys::sysfs;
@@ -34,6 +34,7 @@ use crate::wan::world::{Change, Failures, Memory};
 use crate::wire::question::Question;
 
 mod halves;
+mod listening;
 mod mirror;
 mod neighbours;
 mod probing;
@@ -302,73 +303,6 @@ impl Manager {
         }
     }
 
-    /// Starts the tasks that turn what happens into wakes.
-    fn listen(
-        &self,
-        executor: &LocalExecutor<'_>,
-        signals: DaemonSignals,
-        control: ControlSocket,
-    ) -> Result<Vec<smol::Task<()>>, Error> {
-        let mut tasks = Vec::new();
-        let mut changes = Changes::open().map_err(|e| Error::new("listen to", "rtnetlink", e))?;
-        let (sender, stale) = (self.sender.clone(), Rc::clone(&self.stale));
-        tasks.push(executor.spawn(async move {
-            loop {
-                let wake = match changes.next().await {
-                    // One reading answers for all changes before it.
-                    Ok(()) if stale.replace(true) => continue,
-                    Ok(()) => Wake::KernelChanged,
-                    Err(e) => Wake::Broken(Error::new("listen to", "rtnetlink", e)),
-                };
-                if sender.send(wake).await.is_err() {
-                    return;
-                }
-            }
-        }));
-        // Failed subflows are a hint that probes give too, only later; managing goes on without.
-        match SubflowEvents::open(&self.kernel) {
-            Ok(Some(mut events)) if self.kind.endpoints => {
-                let sender = self.sender.clone();
-                tasks.push(executor.spawn(async move {
-                    // Lost events are not missed, and a socket that breaks is not needed.
-                    while let Ok(closed) = events.next_failed().await {
-                        if sender.send(Wake::SubflowFailed(closed.source)).await.is_err() {
-                            return;
-                        }
-                    }
-                }));
-            }
-            Ok(_) => {}
-            Err(e) => log::warn!("cannot listen to MPTCP's events: {e}"),
-        }
-        let sender = self.sender.clone();
-        tasks.push(executor.spawn(async move {
-            while let Ok(asked) = signals.next().await {
-                if sender.send(Wake::Signal(asked)).await.is_err() {
-                    return;
-                }
-            }
-        }));
-        let sender = self.sender.clone();
-        tasks.push(executor.spawn(async move {
-            loop {
-                match control.accept().await {
-                    Ok(Some(client)) => {
-                        if sender.send(Wake::Client(client)).await.is_err() {
-                            return;
-                        }
-                    }
-                    Ok(None) => {}
-                    Err(e) => {
-                        log::warn!("cannot accept a client: {e}");
-                        smol::Timer::after(RETRY).await;
-                    }
-                }
-            }
-        }));
-        Ok(tasks)
-    }
-
     /// Reads the kernel and lets the mind compare.
     fn resync(&mut self, executor: &LocalExecutor<'_>) {
         self.stale.set(false);
@@ -490,7 +424,7 @@ impl Manager {
             }
             Err(e) => format!("error: {e}\n"),
         };
-        executor.spawn(async move { client.answer(&answer).await }).detach();
+        listening::spawn(executor, async move { client.answer(&answer).await }).detach();
     }
 
     /// Gives the routes back and ends.

@@ -22,7 +22,7 @@ use crate::error::{EXIT_DONE, EXIT_USAGE, Error, Outcome};
 use crate::sys::clock;
 use crate::sys::kernel::Kernel;
 use crate::sys::signals::EndSignals;
-use crate::types::{IfIndex, IfName};
+use crate::types::{IfIndex, IfName, micros};
 use crate::wire::calendar;
 use crate::wire::rtnl::Link;
 
@@ -202,8 +202,10 @@ impl Meter {
 }
 
 fn bits_per_second(bytes: u64, elapsed: Duration) -> u64 {
-    let bits_by_microsecond = u128::from(bytes) * 8 * 1_000_000;
-    u64::try_from(bits_by_microsecond / elapsed.as_micros().max(1)).unwrap_or(u64::MAX)
+    let (bits, elapsed) = (bytes.saturating_mul(8), micros(elapsed).max(1));
+    // In two parts, because bits times a million would not fit.
+    let (whole, rest) = (bits / elapsed, bits % elapsed);
+    whole.saturating_mul(1_000_000).saturating_add(rest.saturating_mul(1_000_000) / elapsed)
 }
 
 /// The rates of all interfaces over one interval.

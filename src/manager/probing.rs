@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use smol::LocalExecutor;
 
+use super::listening::spawn;
 use super::{BUNCH, Manager, Wake};
 use crate::sys::probe::{self, EchoSocket};
 use crate::types::{IfIndex, IfName};
@@ -67,7 +68,7 @@ impl Manager {
                     }
                     knocks.set(knocks.get() - 1);
                 };
-                executor.spawn(knocking).detach();
+                spawn(executor, knocking).detach();
             }
         }
     }
@@ -82,7 +83,7 @@ impl Manager {
         self.next_echo_id = self.next_echo_id.wrapping_add(1);
         let socket = Rc::new(EchoSocket::open(name, v4, self.next_echo_id)?);
         let (reading, sender) = (Rc::clone(&socket), self.sender.clone());
-        let reader = executor.spawn(async move {
+        let reader = spawn(executor, async move {
             loop {
                 match reading.receive().await {
                     Ok(seq) if sender.send(Wake::Answer { index, seq }).await.is_err() => return,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::types::{IfIndex, Time};
+use crate::types::{IfIndex, Time, millis};
 use crate::wan::discover;
 use crate::wan::liveness::State;
 use crate::wan::mind::{Mind, Wan};
@@ -122,8 +122,4 @@ fn wan_status(wan: &Wan, mind: &Mind, now: Time) -> WanStatus {
 
 fn a_month(bytes: u64, time: Duration) -> Option<u64> {
     (time >= PROJECTABLE).then(|| bytes.saturating_mul(MONTH.as_secs()) / time.as_secs())
-}
-
-fn millis(d: Duration) -> u64 {
-    u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
 }

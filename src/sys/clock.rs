@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 use std::{env, fs};
 
-use crate::types::Time;
+use crate::types::{Time, micros};
 
 /// OpenWrt's time zone, in the form of the variable TZ.
 const OPENWRT_ZONE: &str = "/etc/TZ";
@@ -30,7 +30,7 @@ pub fn wall_seconds() -> u64 {
 /// The same in microseconds.
 pub fn wall_micros() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX))
+    since.map_or(0, |d| i64::try_from(micros(d)).unwrap_or(i64::MAX))
 }
 
 /// Seconds by which local time is ahead of UTC, at a time in seconds since 1970; 0 where the system cannot tell.

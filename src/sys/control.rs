@@ -34,11 +34,11 @@ impl ControlSocket {
         // Bound in a directory that only we can enter, and moved out once its mode is right: at no time can
         // anyone connect who should not.
         let private = path.with_extension("private");
-        match fs::remove_dir_all(&private) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => fs::DirBuilder::new().mode(0o700).create(&private)?,
-        }
         let temporary = private.join("s");
+        // What a crash left here; if it cannot be removed, making it anew says why.
+        let _ = fs::remove_file(&temporary);
+        let _ = fs::remove_dir(&private);
+        fs::DirBuilder::new().mode(0o700).create(&private)?;
         let listener = std::os::unix::net::UnixListener::bind(&temporary)?;
         fs::set_permissions(&temporary, fs::Permissions::from_mode(0o660))?;
         fs::rename(&temporary, path)?;

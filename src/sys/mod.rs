@@ -18,4 +18,5 @@ pub mod rundir;
 pub mod signals;
 pub mod sysfs;
 pub mod terminal;
+mod thread_name;
 pub mod trace_file;

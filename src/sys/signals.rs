@@ -9,6 +9,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use crate::types::micros;
+
 /// SIGINT, SIGTERM and SIGHUP of this process, from when it was made.
 pub struct EndSignals(SignalFd);
 
@@ -22,7 +24,7 @@ impl EndSignals {
 
     /// Waits for a signal, `longest` at most (in milliseconds, rounded up), and says whether one came.
     pub fn wait(&self, longest: Duration) -> io::Result<bool> {
-        let milliseconds = i32::try_from(longest.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
+        let milliseconds = i32::try_from(micros(longest).div_ceil(1000)).unwrap_or(i32::MAX);
         let timeout = PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX);
         match poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)], timeout) {
             Ok(ready) => Ok(ready > 0),

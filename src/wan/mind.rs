@@ -11,7 +11,7 @@ use super::settings::{MAX_TARGETS, MAX_WANS, Settings, Target};
 use super::source_rules::Slot;
 use super::traffic::Traffic;
 use super::world::{Change, Memory, World};
-use crate::types::{IfIndex, IfName, Time};
+use crate::types::{IfIndex, IfName, Time, micros};
 
 mod judging;
 mod planning;
@@ -451,7 +451,7 @@ fn emit(index: IfIndex, settings: &Settings, out: &mut Vec<Probe>, actions: &mut
 }
 
 fn next_second(now: Time) -> Time {
-    let second = u64::try_from(QUIET_SAMPLE.as_micros()).unwrap_or(1);
+    let second = micros(QUIET_SAMPLE);
     Time((now.0 / second + 1) * second)
 }
 

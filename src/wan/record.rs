@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::liveness::State;
 use super::world::Change;
-use crate::types::{IfIndex, IfName, Time};
+use crate::types::{IfIndex, IfName, Time, micros};
 use crate::wire::rtnl::TABLE_MAIN;
 
 mod line;
@@ -109,7 +109,8 @@ impl fmt::Display for Outcome {
         if self.failed > 0 {
             write!(f, "{separator}{} refused by the kernel", self.failed)?;
         }
-        write!(f, " in {}.{} ms", self.took.as_micros() / 1000, self.took.as_micros() % 1000 / 100)
+        let took = micros(self.took);
+        write!(f, " in {}.{} ms", took / 1000, took % 1000 / 100)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::types::IfName;
+use crate::types::{IfName, millis};
 
 /// At most this many WANs: the kernel keeps 8 MPTCP endpoints, and tables 5201-5208 are ours.
 pub const MAX_WANS: usize = 8;
@@ -98,7 +98,7 @@ impl Settings {
         };
         let names = |names: &[IfName]| names.iter().map(IfName::to_string).collect();
         let number = |n: u64| vec![n.to_string()];
-        let ms = |d: &Duration| vec![u64::try_from(d.as_millis()).unwrap_or(u64::MAX).to_string()];
+        let ms = |d: &Duration| vec![millis(*d).to_string()];
         let mut options = vec![("server", asked(true))];
         // Where servers take all places there are no others to name.
         options.extend(Some(("target", asked(false))).filter(|(_, values)| !values.is_empty()));

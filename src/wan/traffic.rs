@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::record::Carried;
-use crate::types::Time;
+use crate::types::{Time, micros};
 
 /// Below this a direction counts as quiet, bytes per second: ARP, multicast and our probes stay under it,
 /// one phone call (8 kB/s and more each way) does not.
@@ -98,7 +98,7 @@ impl Traffic {
     /// Takes in the device's counters, in bytes since whenever; a counter that fell starts again.
     pub fn sample(&mut self, now: Time, rx_bytes: u64, tx_bytes: u64, queueing: bool) {
         let Some((then, rx_then, tx_then)) = self.last.replace((now, rx_bytes, tx_bytes)) else { return };
-        let elapsed = u64::try_from(now.since(then).as_micros()).unwrap_or(u64::MAX).max(1);
+        let elapsed = micros(now.since(then)).max(1);
         let rate = |new: u64, old: u64, own: u64| {
             new.saturating_sub(old).saturating_sub(own).saturating_mul(1_000_000) / elapsed
         };

@@ -1,7 +1,5 @@
 //! Times and amounts as people read them.
 
-use std::time::Duration;
-
 use crate::sys::clock;
 use crate::types::Time;
 use crate::wire::calendar;
@@ -67,11 +65,6 @@ pub fn ago(ms: u64) -> String {
         s @ 7200..=172_799 => format!("{} h", s / 3600),
         s => format!("{} d", s / 86_400),
     }
-}
-
-/// In whole milliseconds.
-pub fn millis(d: Duration) -> u64 {
-    u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// An amount of bytes.

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use crate::error::Error;
 use crate::sys::{control, files};
-use crate::types::{IfName, Time};
+use crate::types::{IfName, Time, millis};
 use crate::wan::record::{Decision, Reason, Record};
 use crate::wire::calendar::When;
 use crate::wire::question::Question;
 use crate::wire::status::{DecisionStatus, Numbers, StateAt, Status, VERSION, Why};
 
-use super::times::{Times, ago, millis, seconds};
+use super::times::{Times, ago, seconds};
 use super::{DAEMONS, record_of, socket_of};
 
 /// Decisions about a time are those within so many microseconds around it.

@@ -6,7 +6,7 @@ use super::super::server_watch;
 use super::super::settings::{MAX_TARGETS, Settings};
 use super::super::traffic::Load;
 use super::{Liveness, Method, Probe, State};
-use crate::types::Time;
+use crate::types::{Time, micros};
 
 /// Rounds go on this long at the fast interval, then at the dead one: nobody else answered either.
 const DOUBT: Duration = Duration::from_secs(4);
@@ -170,6 +170,6 @@ impl Liveness {
 
 /// The next multiple of `interval`: WANs with the same interval are asked together, in one wake-up.
 pub(super) fn next_beat(now: Time, interval: Duration) -> Time {
-    let interval = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX).max(1);
+    let interval = micros(interval).max(1);
     Time((now.0 / interval + 1).saturating_mul(interval))
 }

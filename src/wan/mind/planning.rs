@@ -9,7 +9,7 @@ use super::super::routes::{self, Class};
 use super::super::source_rules::{self, Slot};
 use super::super::world::{Change, Memory};
 use super::{Action, Mind, Wan};
-use crate::types::{IfIndex, IfName, Time};
+use crate::types::{IfIndex, IfName, Time, millis};
 use crate::wire::rtnl::{Family, Link, Route, TABLE_MAIN};
 
 /// Changes of routes in a row before we wait, and how fast more are granted: whoever fights us for a route
@@ -99,8 +99,7 @@ impl Mind {
     }
 
     fn refill(&mut self, now: Time) {
-        let granted =
-            u64::try_from(now.since(self.credit_at).as_millis()).unwrap_or(0) * CHANGES_PER_SECOND / 1000;
+        let granted = millis(now.since(self.credit_at)) * CHANGES_PER_SECOND / 1000;
         if granted > 0 {
             self.credit = self.credit.saturating_add(u32::try_from(granted).unwrap_or(CHANGES)).min(CHANGES);
             self.credit_at = now;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::super::liveness::State;
 use super::reason::{Fields, Reason};
 use super::{Decision, Outcome};
-use crate::types::{IfName, Time};
+use crate::types::{IfName, Time, micros};
 
 impl Decision {
     /// As a line, with its end.
@@ -65,7 +65,7 @@ impl Outcome {
             ("removed", self.removed.into()),
             ("flagged", self.flagged.into()),
             ("failed", self.failed.into()),
-            ("took_us", u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX)),
+            ("took_us", micros(self.took)),
         ]
     }
 

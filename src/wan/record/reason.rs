@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::liveness::{Evidence, Obstacle};
 use super::super::settings::MAX_WANS;
-use crate::types::IfName;
+use crate::types::{IfName, micros, millis};
 
 /// Why a WAN changed its state, or what else was decided about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -264,10 +264,6 @@ impl Reason {
     }
 }
 
-fn micros(d: Duration) -> u64 {
-    u64::try_from(d.as_micros()).unwrap_or(u64::MAX)
-}
-
 fn count(n: usize) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)
 }
@@ -353,7 +349,7 @@ pub(super) struct Ms(pub Duration);
 
 impl fmt::Display for Ms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ms", (self.0.as_micros() + 500) / 1000)
+        write!(f, "{} ms", (micros(self.0) + 500) / 1000)
     }
 }
 
@@ -362,7 +358,7 @@ struct Span(Duration);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.as_millis() {
+        match millis(self.0) {
             ms @ 0..1_000 => write!(f, "{ms} ms"),
             ms @ 1_000..120_000 => write!(f, "{}.{} s", ms / 1000, ms % 1000 / 100),
             ms @ 120_000..7_200_000 => write!(f, "{} min", ms / 60_000),

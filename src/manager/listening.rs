@@ -1,0 +1,87 @@
+//! The tasks that turn what happens into wakes of the loop: notifications, signals, clients.
+
+use std::pin::Pin;
+use std::rc::Rc;
+
+use smol::{LocalExecutor, Task};
+
+use super::{Manager, RETRY, Wake};
+use crate::error::Error;
+use crate::sys::control::ControlSocket;
+use crate::sys::kernel::{Changes, SubflowEvents};
+use crate::sys::signals::DaemonSignals;
+
+/// Starts a task. Boxed, so that the executor's code for tasks exists once and not for each kind: 17 KB on MIPS.
+pub(super) fn spawn<'a>(executor: &LocalExecutor<'a>, task: impl Future<Output = ()> + 'a) -> Task<()> {
+    let task: Pin<Box<dyn Future<Output = ()> + 'a>> = Box::pin(task);
+    executor.spawn(task)
+}
+
+impl Manager {
+    /// Starts the tasks that turn what happens into wakes.
+    pub(super) fn listen(
+        &self,
+        executor: &LocalExecutor<'_>,
+        signals: DaemonSignals,
+        control: ControlSocket,
+    ) -> Result<Vec<Task<()>>, Error> {
+        let mut tasks = Vec::new();
+        let mut changes = Changes::open().map_err(|e| Error::new("listen to", "rtnetlink", e))?;
+        let (sender, stale) = (self.sender.clone(), Rc::clone(&self.stale));
+        tasks.push(spawn(executor, async move {
+            loop {
+                let wake = match changes.next().await {
+                    // One reading answers for all changes before it.
+                    Ok(()) if stale.replace(true) => continue,
+                    Ok(()) => Wake::KernelChanged,
+                    Err(e) => Wake::Broken(Error::new("listen to", "rtnetlink", e)),
+                };
+                if sender.send(wake).await.is_err() {
+                    return;
+                }
+            }
+        }));
+        // Failed subflows are a hint that probes give too, only later; managing goes on without.
+        match SubflowEvents::open(&self.kernel) {
+            Ok(Some(mut events)) if self.kind.endpoints => {
+                let sender = self.sender.clone();
+                tasks.push(spawn(executor, async move {
+                    // Lost events are not missed, and a socket that breaks is not needed.
+                    while let Ok(closed) = events.next_failed().await {
+                        if sender.send(Wake::SubflowFailed(closed.source)).await.is_err() {
+                            return;
+                        }
+                    }
+                }));
+            }
+            Ok(_) => {}
+            Err(e) => log::warn!("cannot listen to MPTCP's events: {e}"),
+        }
+        let sender = self.sender.clone();
+        tasks.push(spawn(executor, async move {
+            while let Ok(asked) = signals.next().await {
+                if sender.send(Wake::Signal(asked)).await.is_err() {
+                    return;
+                }
+            }
+        }));
+        let sender = self.sender.clone();
+        tasks.push(spawn(executor, async move {
+            loop {
+                match control.accept().await {
+                    Ok(Some(client)) => {
+                        if sender.send(Wake::Client(client)).await.is_err() {
+                            return;
+                        }
+                    }
+                    Ok(None) => {}
+                    Err(e) => {
+                        log::warn!("cannot accept a client: {e}");
+                        smol::Timer::after(RETRY).await;
+                    }
+                }
+            }
+        }));
+        Ok(tasks)
+    }
+}
