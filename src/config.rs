@@ -127,6 +127,7 @@ pub fn load(args: &ManagerArgs, halves: (bool, bool)) -> Result<Settings, Error>
     Ok(settings)
 }
 
+#[cfg(feature = "replay")]
 /// What a replay is to do otherwise: `--set`, and options that were given as such.
 pub fn overrides(args: &ManagerArgs) -> Result<Vec<(String, Vec<String>)>, Error> {
     let mut options: Vec<(String, Vec<String>)> =

@@ -6,7 +6,6 @@
 //! misunderstood ones do no harm; and now and then without any.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -39,6 +38,7 @@ mod mirror;
 mod neighbours;
 mod probing;
 mod recording;
+#[cfg(feature = "replay")]
 mod replay;
 mod report;
 
@@ -87,7 +87,14 @@ pub fn run(kind: Kind, args: ManagerArgs) -> Outcome {
         return release(kind, &path, name);
     }
     if let Some(trace) = &args.replay {
+        #[cfg(feature = "replay")]
         return replay::run(trace, &args);
+        #[cfg(not(feature = "replay"))]
+        return Err(Error::new(
+            "replay",
+            trace.display(),
+            "this build is for small flash; bsbf for aarch64 or x86_64 can",
+        ));
     }
     logging::start_daemon(applet::level(args.verbose));
     let settings = config::load(&args, (kind.routes, kind.endpoints))?;
@@ -164,7 +171,7 @@ struct Manager {
     kernel: Kernel,
     mind: Mind,
     trace: Recording,
-    echoes: HashMap<IfIndex, Echoes>,
+    echoes: Vec<(IfIndex, Echoes)>,
     sender: Sender<Wake>,
     receiver: Receiver<Wake>,
     resync_at: Time,
@@ -217,7 +224,7 @@ impl Manager {
             args,
             run_dir,
             kernel,
-            echoes: HashMap::new(),
+            echoes: Vec::new(),
             sender,
             receiver,
             resync_at: now,
@@ -318,7 +325,7 @@ impl Manager {
         self.resync_at = clock::now() + RESYNC;
         self.tell_mind(Event::World(world), executor);
         let wans: Vec<IfIndex> = self.mind.wans().iter().map(|w| w.index).collect();
-        self.echoes.retain(|index, _| wans.contains(index));
+        self.echoes.retain(|(index, _)| wans.contains(index));
     }
 
     fn reload(&mut self, executor: &LocalExecutor<'_>) {

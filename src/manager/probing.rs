@@ -37,18 +37,20 @@ impl Manager {
         match probe.method {
             Method::Icmp => {
                 let v4 = target.address.is_ipv4();
-                let usable =
-                    self.echoes.get(&index).is_some_and(|e| e.name == name && e.socket.is_v4() == v4);
+                let usable = self.echoes_of(index).is_some_and(|e| e.name == name && e.socket.is_v4() == v4);
                 if !usable {
                     match self.open_echoes(index, &name, v4, executor) {
-                        Ok(echoes) => drop(self.echoes.insert(index, echoes)),
+                        Ok(echoes) => {
+                            self.echoes.retain(|(known, _)| *known != index);
+                            self.echoes.push((index, echoes));
+                        }
                         Err(e) => {
                             log::warn!("{name}: cannot open a socket for probes (CAP_NET_RAW?): {e}");
                             return;
                         }
                     }
                 }
-                let Some(echoes) = self.echoes.get(&index) else { return };
+                let Some(echoes) = self.echoes_of(index) else { return };
                 if let Err(e) = echoes.socket.send(target.address, probe.seq) {
                     log::debug!("{name}: cannot ask {}: {e}", target.address);
                 }
@@ -71,6 +73,10 @@ impl Manager {
                 spawn(executor, knocking).detach();
             }
         }
+    }
+
+    fn echoes_of(&self, index: IfIndex) -> Option<&Echoes> {
+        self.echoes.iter().find(|(known, _)| *known == index).map(|(_, echoes)| echoes)
     }
 
     fn open_echoes(

@@ -114,7 +114,7 @@ pub async fn knock(device: &IfName, target: SocketAddr) -> io::Result<bool> {
 /// Marks what the socket sends. Without CAP_NET_ADMIN there are no marks, and no redirection of ours either.
 fn mark(socket: &OwnedFd) {
     if let Err(e) = setsockopt(socket, sockopt::Mark, &MARK) {
-        log::debug!("cannot mark probes: {e}");
+        log::debug!("cannot mark probes: {}", io::Error::from(e));
     }
 }
 

@@ -62,6 +62,7 @@ impl TraceFile {
     }
 }
 
+#[cfg(feature = "replay")]
 /// All of a trace; a file that is longer than `limit` bytes is none.
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();

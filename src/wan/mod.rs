@@ -6,10 +6,12 @@ pub mod discover;
 pub mod endpoints;
 pub mod liveness;
 pub mod mind;
+#[cfg(any(test, feature = "replay"))]
 pub mod model;
 pub mod neighbours;
 pub mod probes;
 pub mod record;
+#[cfg(feature = "replay")]
 pub mod replay;
 pub mod routes;
 pub mod rtt;

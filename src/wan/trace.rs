@@ -25,19 +25,16 @@
 //! ```
 
 mod kernel;
+#[cfg(feature = "replay")]
 mod read;
+#[cfg(feature = "replay")]
+mod read_kernel;
 mod write;
 
-use std::fmt;
-
-use super::mind::Event;
 use super::record::Decision;
-use super::settings::Settings;
-use super::world::Memory;
-use crate::types::{IfIndex, Time};
-use crate::wan::liveness::Probe;
 
-pub use read::Reader;
+#[cfg(feature = "replay")]
+pub use read::{BadLine, Entry, Head, Reader, SetOption};
 pub use write::Writer;
 
 /// What every trace begins with.
@@ -45,54 +42,10 @@ pub const MAGIC: &str = "bsbf-trace ";
 /// Version of the format.
 const VERSION: &str = "1";
 
-/// Sets one option, as a settings file does.
-pub type SetOption = fn(&mut Settings, &str, &[&str]) -> Result<(), String>;
-
-/// The head of a trace.
-#[derive(Clone, Debug)]
-pub struct Head {
-    /// "bond", "route" or "mptcp".
-    pub kind: String,
-    /// When the mind was made.
-    pub start: Time,
-    /// Its settings.
-    pub settings: Settings,
-    /// What an earlier run had left.
-    pub memory: Memory,
-}
-
-/// One fact of a trace.
-#[derive(Clone, Debug)]
-pub enum Entry {
-    /// The mind was told this.
-    Event(Event),
-    /// It took back what it remembers.
-    Recall(Memory),
-    /// It asked, on the device.
-    Probe(IfIndex, Probe),
-    /// It decided.
-    Decision(String),
-}
-
-/// A line that is none of a trace's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadLine {
-    /// Which, from 1.
-    pub line: usize,
-    /// What is wrong with it.
-    pub cause: String,
-}
-
-impl fmt::Display for BadLine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.cause)
-    }
-}
-
 /// A decision as a trace has it: as in the record, before anything was done.
 pub fn decision_line(decision: &Decision) -> String {
     decision.to_line().trim_end().to_string()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "replay"))]
 mod tests;

@@ -73,6 +73,9 @@ fn build_target(paths: &Paths, tools: &Tools, target: &Target) -> Result<PathBuf
     cargo.arg(&cross_dir).args(["--config", "cross.toml"]);
     cargo.args(["--config", &format!("target.{triple}.linker={:?}", linker.display().to_string())]);
     cargo.args(["--config", &format!("target.{triple}.rustflags=[\"-Ctarget-cpu={}\"]", target.rust_cpu)]);
+    if target.small {
+        cargo.arg("--no-default-features");
+    }
     process::run(&mut cargo)?;
 
     let built = cross_dir.join(triple).join("release/bsbf");

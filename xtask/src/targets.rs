@@ -30,6 +30,9 @@ pub struct Target {
     pub qemu_user: Vec<String>,
     /// The binary may have so many bytes and no more.
     pub size_budget: u64,
+    /// Built without the product's default features, for flash where every KiB counts.
+    #[serde(default)]
+    pub small: bool,
 }
 
 /// The floating point ABI.

@@ -7,7 +7,9 @@ use super::super::endpoints::{self, Want};
 use super::super::liveness::{Obstacle, State};
 use super::super::routes::{self, Class};
 use super::super::source_rules::{self, Slot};
-use super::super::world::{Change, Memory};
+use super::super::world::Change;
+#[cfg(feature = "replay")]
+use super::super::world::Memory;
 use super::{Action, Mind, Wan};
 use crate::types::{IfIndex, IfName, Time, millis};
 use crate::wire::rtnl::{Family, Link, Route, TABLE_MAIN};
@@ -19,6 +21,7 @@ const CHANGES_PER_SECOND: u64 = 10;
 
 impl Mind {
     /// What it remembers for the next run.
+    #[cfg(feature = "replay")]
     pub fn memory(&self) -> &Memory {
         &self.memory
     }

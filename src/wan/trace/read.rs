@@ -1,12 +1,59 @@
 //! Reading a trace, entry by entry. Any bytes are read without panic; no number in them is a size to be trusted.
 
-use super::kernel::{self, LISTS, Words, alien};
-use super::{BadLine, Entry, Head, MAGIC, SetOption, VERSION};
+use std::fmt;
+
+use super::kernel::LISTS;
+use super::read_kernel::{self, Words, alien};
+use super::{MAGIC, VERSION};
 use crate::types::{IfIndex, Time};
 use crate::wan::liveness::{Method, Probe};
 use crate::wan::mind::Event;
 use crate::wan::settings::{MAX_WANS, Settings};
 use crate::wan::world::{Memory, World};
+
+/// Sets one option, as a settings file does.
+pub type SetOption = fn(&mut Settings, &str, &[&str]) -> Result<(), String>;
+
+/// The head of a trace.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// "bond", "route" or "mptcp".
+    pub kind: String,
+    /// When the mind was made.
+    pub start: Time,
+    /// Its settings.
+    pub settings: Settings,
+    /// What an earlier run had left.
+    pub memory: Memory,
+}
+
+/// One fact of a trace.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// The mind was told this.
+    Event(Event),
+    /// It took back what it remembers.
+    Recall(Memory),
+    /// It asked, on the device.
+    Probe(IfIndex, Probe),
+    /// It decided.
+    Decision(String),
+}
+
+/// A line that is none of a trace's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadLine {
+    /// Which, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub cause: String,
+}
+
+impl fmt::Display for BadLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.cause)
+    }
+}
 
 /// A pause beyond a day, in µs, is none of a manager's: it reads the kernel twice a minute.
 const MAX_PAUSE: u64 = 86_400_000_000;
@@ -210,7 +257,7 @@ impl<'a> Reader<'a> {
             let behind = new.split_off(from + count);
             new.truncate(from);
             while let Some(line) = self.continued("+ ")? {
-                kernel::read_line(&mut World::default(), number, line)?;
+                read_kernel::read_line(&mut World::default(), number, line)?;
                 new.push(line);
             }
             new.extend(behind);
@@ -219,7 +266,7 @@ impl<'a> Reader<'a> {
             }
         }
         if differs {
-            self.world = kernel::world(&self.lists)?;
+            self.world = read_kernel::world(&self.lists)?;
         }
         Ok(self.world.clone())
     }
