@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{recording, report};
 use crate::applet::say;
 use crate::config::{self, ManagerArgs, options};
-use crate::error::{EXIT_DONE, EXIT_FAILED, Error, Outcome};
+use crate::error::{EXIT_DONE, EXIT_FAILED, EXIT_USAGE, Error, Outcome};
 use crate::sys::trace_file;
 use crate::types::{IfName, Time};
 use crate::wan::liveness::State;
@@ -26,7 +26,7 @@ pub(super) fn run(path: &Path, args: &ManagerArgs) -> Outcome {
     let reader = Reader::new(&bytes, options::set).map_err(|e| refused(e.to_string()))?;
     let start = reader.head().start;
     replay::overridden(&reader.head().settings, &asked, options::set)
-        .map_err(|e| Error::new("use", "--set", e))?;
+        .map_err(|e| Error::new("use", "--set", e).with_exit(EXIT_USAGE))?;
     let level = if args.verbose > 0 { log::Level::Debug } else { log::Level::Info };
     let shown_one = if asked.is_empty() { Whose::Recorded } else { Whose::Other };
     let (mut recorded, mut now, mut changes) = (Vec::new(), Vec::new(), 0);

@@ -17,7 +17,7 @@
 use std::time::Duration;
 
 pub use super::probes::{Evidence, Method, Probe};
-use super::probes::{ProbeLog, Sent};
+use super::probes::{ProbeLog, SENT_AGAIN, Sent};
 use super::rtt::Rtt;
 use super::server_watch::ServerWatch;
 use super::settings::{LOST, MAX_TARGETS, Settings};
@@ -57,6 +57,8 @@ pub struct Liveness {
     /// IPv4 targets are asked; else IPv6.
     v4: bool,
     rtt: Rtt,
+    /// How long the last answer took, to whichever SYN it was.
+    waited: Duration,
     log: ProbeLog,
     /// Questions in a row that each target missed.
     missed: [u8; MAX_TARGETS],
@@ -94,6 +96,7 @@ impl Liveness {
             obstacle: None,
             v4: true,
             rtt: Rtt::default(),
+            waited: Duration::ZERO,
             log: ProbeLog::default(),
             missed: [0; MAX_TARGETS],
             turns: 0,
@@ -137,6 +140,11 @@ impl Liveness {
     /// The round-trip times.
     pub fn rtt(&self) -> &Rtt {
         &self.rtt
+    }
+
+    /// How long the last answer took.
+    pub fn waited(&self) -> Duration {
+        self.waited
     }
 
     /// Lost probes in percent, of the last 32 at most.
@@ -301,7 +309,12 @@ impl Liveness {
     ) -> Option<u8> {
         let sent = self.log.answered(seq)?;
         let quiet = traffic.load(now, self.rtt.base().unwrap_or_default()) == Load::Quiet;
-        self.rtt.sample(now.since(sent.at), quiet);
+        // An answer that may be to a SYN that was sent again says nothing of the RTT (RFC 6298 section 3).
+        self.waited = now.since(sent.at);
+        let ambiguous = sent.probe.method == Method::Tcp && self.waited >= SENT_AGAIN[0];
+        if !ambiguous {
+            self.rtt.sample(self.waited, quiet);
+        }
         traffic.answered(self.rtt.is_queueing());
         match sent.probe.method {
             Method::Icmp => self.icmp_answered = Some(now),

@@ -329,7 +329,7 @@ impl Mind {
         if wan.liveness.answered(seq, now, &mut wan.traffic, &self.is_server).is_none() {
             return;
         }
-        let rtt = wan.liveness.rtt().last().unwrap_or_default();
+        let rtt = wan.liveness.waited();
         let name = wan.name.clone();
         if wan.liveness.state() != from {
             self.tell(&name, from, Reason::Cleared { rtt, lasted: now.since(since) }, now, actions);

@@ -25,6 +25,10 @@ const TCP_SYN: u64 = 40;
 const TCP_ACK: u64 = 32;
 const TCP_RESET: u64 = 20;
 
+/// An unanswered SYN is sent again this long after it (TCP_TIMEOUT_INIT, include/net/tcp.h, doubling), until the knock
+/// is given up.
+pub const SENT_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
+
 /// How a probe asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::liveness::{Method, State};
 use super::mind::{Action, Event, Mind};
+use super::probes::SENT_AGAIN;
 use super::record::Reason;
 use super::replay;
 use super::settings::{Settings, Target};
@@ -62,6 +63,8 @@ struct Link {
     tx: u64,
     counted_at: Time,
     dead: bool,
+    /// When SYNs that nobody answered are sent again.
+    sent_again: Vec<(Time, u16)>,
 }
 
 impl Link {
@@ -88,6 +91,7 @@ impl Link {
             tx: 0,
             counted_at: Time(0),
             dead: false,
+            sent_again: Vec::new(),
         }
     }
 
@@ -214,6 +218,16 @@ impl Simulation {
             let away = self.now < self.away_until;
             for link in &mut self.links {
                 link.pass(self.now, away, &mut self.dice, self.busy);
+                let (due, later) = link.sent_again.iter().partition(|(at, _)| *at <= self.now);
+                link.sent_again = later;
+                let due: Vec<(Time, u16)> = due;
+                for (_, seq) in due {
+                    link.tx += 74;
+                    if let Some(at) = link.fate(self.now, Method::Tcp, away, &mut self.dice) {
+                        link.sent_again.retain(|(_, other)| *other != seq);
+                        self.answers.push(Reverse((at, link.index.0, seq)));
+                    }
+                }
             }
             while let Some(&Reverse((at, index, seq))) = self.answers.peek() {
                 if at > self.now {
@@ -249,6 +263,8 @@ impl Simulation {
                     link.tx += if probe.method == Method::Icmp { 50 } else { 74 };
                     if let Some(at) = link.fate(self.now, probe.method, away, &mut self.dice) {
                         self.answers.push(Reverse((at, index.0, probe.seq)));
+                    } else if probe.method == Method::Tcp {
+                        link.sent_again.extend(SENT_AGAIN.map(|after| (self.now + after, probe.seq)));
                     }
                 }
                 Action::Change(change) => {
@@ -353,6 +369,33 @@ fn an_idle_blackhole_is_left_within_a_second_and_a_half_and_taken_back_within_on
         simulation.run(repaired + ms(5_000));
         let took = simulation.recoveries.first().expect("no recovery").since(repaired);
         assert!(took < ms(1_000), "seed {seed}: back after {took:?}");
+    }
+}
+
+/// SYNs that were sent into earlier outages are sent again in a later one: no traffic of anyone's.
+#[test]
+fn an_outage_soon_after_others_is_noticed_as_soon() {
+    for seed in 0..100 {
+        let mut simulation = Simulation::new(vec![Link::new(1, 20), Link::new(2, 45)], seed);
+        let mut settings = simulation.mind.settings().clone();
+        for n in 13..18 {
+            let target = Target { address: [203, 0, 113, n].into(), port: 53, is_server: false };
+            settings.targets.push(target).unwrap();
+        }
+        simulation.mind = Mind::new(settings, Memory::default(), simulation.now);
+        simulation.run(Time(20_000_000 + seed * 7_000));
+        for outage in 0..3 {
+            simulation.verdicts.clear();
+            let cut = simulation.now;
+            simulation.links[0].dead = true;
+            while simulation.verdicts.is_empty() && simulation.now < cut + ms(5_000) {
+                simulation.run(simulation.now + ms(20));
+            }
+            let took = simulation.now.since(cut);
+            assert!(took < ms(1_500), "seed {seed}, outage {outage}: {took:?}");
+            simulation.links[0].dead = false;
+            simulation.run(simulation.now + ms(670 + seed));
+        }
     }
 }
 

@@ -168,10 +168,10 @@ fn with_other_options_says_what_would_have_been() -> Result {
     let without = replay(&["--set", "exclude=wan1"])?;
     check!(without.code == Some(0) && !without.stdout.contains("wan1: "), "{without:?}");
     let unknown = replay(&["--set", "losst=5"])?;
-    check!(unknown.code == Some(1) && unknown.stderr.contains("unknown option 'losst'"), "{unknown:?}");
+    check!(unknown.code == Some(2) && unknown.stderr.contains("unknown option 'losst'"), "{unknown:?}");
     // Whoever decides otherwise than recorded is told where.
     let text = fs::read_to_string(TRACE).doing("read the trace")?;
-    fs::write(TRACE, text.replacen("d wan1: suspect -> down", "d wan1: suspect -> up", 1))?;
+    fs::write(TRACE, text.replacen(" wan1 suspect down lost ", " wan1 suspect up lost ", 1))?;
     let differs = replay(&[])?;
     let told = differs.stdout.contains("not the same decisions as recorded, first at");
     check!(differs.code == Some(1) && told, "{differs:?}");

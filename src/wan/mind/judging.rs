@@ -93,7 +93,7 @@ impl Mind {
             return;
         }
         let reason = match from {
-            State::Testing => Reason::Answered { rtt: wan.liveness.rtt().last().unwrap_or_default() },
+            State::Testing => Reason::Answered { rtt: wan.liveness.waited() },
             _ => Reason::Recovered { replies: wan.liveness.streak(), lasted: now.since(wan.liveness.left()) },
         };
         wan.liveness.recover(now);
