@@ -17,7 +17,7 @@
 use std::time::Duration;
 
 pub use super::probes::{Evidence, Method, Probe};
-use super::probes::{ProbeLog, SENT_AGAIN, Sent};
+use super::probes::{ProbeLog, Sent};
 use super::rtt::Rtt;
 use super::server_watch::ServerWatch;
 use super::settings::{LOST, MAX_TARGETS, Settings};
@@ -307,12 +307,11 @@ impl Liveness {
         traffic: &mut Traffic,
         is_server: &[bool; MAX_TARGETS],
     ) -> Option<u8> {
-        let sent = self.log.answered(seq)?;
+        let sent = self.log.answered(seq, now)?;
         let quiet = traffic.load(now, self.rtt.base().unwrap_or_default()) == Load::Quiet;
-        // An answer that may be to a SYN that was sent again says nothing of the RTT (RFC 6298 section 3).
         self.waited = now.since(sent.at);
-        let ambiguous = sent.probe.method == Method::Tcp && self.waited >= SENT_AGAIN[0];
-        if !ambiguous {
+        // To which of its SYNs it is an answer is not known, so neither is the RTT (RFC 6298 section 3).
+        if !sent.again {
             self.rtt.sample(self.waited, quiet);
         }
         traffic.answered(self.rtt.is_queueing());

@@ -58,6 +58,8 @@ pub struct Sent {
     pub at: Time,
     /// Asked to learn about another WAN; its loss says nothing about this one.
     pub witness: bool,
+    /// Its SYN was sent again meanwhile.
+    pub again: bool,
     /// Its time-out is over.
     lost: bool,
 }
@@ -97,7 +99,7 @@ impl ProbeLog {
         if self.log.is_full() {
             self.log.pop_front();
         }
-        let _ = self.log.push_back(Sent { probe, at, witness, lost: false }); // a place was just made
+        let _ = self.log.push_back(Sent { probe, at, witness, again: false, lost: false }); // a place was just made
         self.tally(method).0 += 1;
         probe
     }
@@ -134,10 +136,16 @@ impl ProbeLog {
         }
     }
 
-    /// Takes in an answer; None if the question is not known (any more).
-    pub fn answered(&mut self, seq: u16) -> Option<Sent> {
-        let sent = *self.log.iter().find(|s| s.probe.seq == seq)?;
+    /// Takes in an answer; None if the question is not known (any more). An answer that may be to a SYN that was sent
+    /// again counts as to the last of them: it says nothing of the time before.
+    pub fn answered(&mut self, seq: u16, now: Time) -> Option<Sent> {
+        let mut sent = *self.log.iter().find(|s| s.probe.seq == seq)?;
         self.log.retain(|s| s.probe.seq != seq);
+        if sent.probe.method == Method::Tcp {
+            let again = SENT_AGAIN.iter().rev().map(|after| sent.at + *after).find(|at| *at <= now);
+            sent.again = again.is_some();
+            sent.at = again.unwrap_or(sent.at);
+        }
         self.tally(sent.probe.method).1 += 1;
         if self.last_answered().is_none_or(|last| last < sent.at) {
             if self.answers.is_full() {
@@ -245,7 +253,7 @@ mod tests {
         for &at in probes {
             let probe = log.send(0, Method::Icmp, t(at.unsigned_abs()), false);
             if at > 0 {
-                log.answered(probe.seq);
+                log.answered(probe.seq, t(at.unsigned_abs()));
             }
         }
         log.expire(t(now), PATIENCE, |_| {});
