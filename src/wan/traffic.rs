@@ -90,8 +90,8 @@ pub struct Traffic {
     own_tx: u64,
     /// Bytes sent since two-way traffic fell silent.
     sent_silent: u64,
-    /// The counters at the last answered probe: received, sent.
-    at_answer: (u64, u64),
+    /// The counters at the last sign of life, an answered probe or bytes flowing in: received, sent.
+    at_life: (u64, u64),
 }
 
 impl Traffic {
@@ -109,6 +109,7 @@ impl Traffic {
         // "Still flowing" is measured against what it was: a trickle of ARP is no download.
         if self.rx_now >= FLOW.max(self.rx / 16) {
             self.flowed = Some((now, blend(self.rx, self.rx_now), blend(self.tx, self.tx_now)));
+            self.at_life = (rx_bytes, tx_bytes);
         }
         (self.rx, self.tx) = (blend(self.rx, self.rx_now), blend(self.tx, self.tx_now));
         let known = self.tx_now <= self.tx_answered.max(FLOW) * NEW_LOAD_PERCENT / 100 && !queueing;
@@ -136,7 +137,7 @@ impl Traffic {
     pub fn answered(&mut self, queueing: bool) {
         self.own_rx += PROBE;
         self.tx_answered = self.tx;
-        self.at_answer = self.totals();
+        self.at_life = self.totals();
         if !queueing {
             self.queue_until = None;
         }
@@ -191,9 +192,10 @@ impl Traffic {
         (self.rx, self.tx)
     }
 
-    /// What the device carried since the last answered probe, as far as the counters were read.
-    pub fn carried_since_answer(&self) -> Carried {
-        let ((rx, tx), (rx_then, tx_then)) = (self.totals(), self.at_answer);
+    /// What the device carried since the last answered probe, or since bytes flowed in if that was later, as far as
+    /// the counters were read.
+    pub fn carried_since_life(&self) -> Carried {
+        let ((rx, tx), (rx_then, tx_then)) = (self.totals(), self.at_life);
         Carried { sent: tx.saturating_sub(tx_then), received: rx.saturating_sub(rx_then) }
     }
 

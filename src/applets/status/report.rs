@@ -5,8 +5,10 @@ use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::config;
+use crate::sys::kernel::Kernel;
 use crate::sys::{files, sysfs};
 use crate::wan::world::World;
+use crate::wire::rtnl::{AnyRule, Rule};
 use crate::wire::status::Status;
 use crate::wire::uci;
 
@@ -121,7 +123,19 @@ fn kernel(report: &mut Report, world: &World, managers: &[Status]) {
     report.section("rules of ours");
     for rule in &world.rules {
         let suppress = if rule.no_default { " suppress_prefixlength 0" } else { "" };
-        report.line(format_args!("{}: from {} lookup {}{suppress}", rule.priority, rule.source, rule.table));
+        let Rule { priority, source, table, mask, .. } = rule;
+        report.line(format_args!("{priority}: from {source} fwmark 0/{mask:#x} lookup {table}{suppress}"));
+    }
+    report.section("rules of others");
+    match Kernel::open().and_then(|mut kernel| kernel.foreign_rules()) {
+        Ok(rules) => rules.iter().for_each(|rule| {
+            let AnyRule { family, priority, protocol, action, mark, mask, table, inverted } = rule;
+            let not = if *inverted { "not " } else { "" };
+            report.line(format_args!(
+                "{priority}: {family} {not}fwmark {mark:#x}/{mask:#x} action {action} table {table} proto {protocol}"
+            ));
+        }),
+        Err(e) => report.line(format_args!("cannot read them: {e}")),
     }
     report.section("sysctls");
     let mut paths: Vec<String> = SYSCTLS.map(String::from).to_vec();

@@ -34,7 +34,7 @@ impl Mind {
         });
         let Some((evidence, witness)) = verdict else { return self.note_unvouched(at, now, actions) };
         let (name, from) = (wan.name.clone(), wan.liveness.state());
-        let (rtt, carried) = (wan.liveness.rtt().average(), wan.traffic.carried_since_answer());
+        let (rtt, carried) = (wan.liveness.rtt().average(), wan.traffic.carried_since_life());
         if let Some(wan) = self.wans.get_mut(at) {
             wan.liveness.condemn(now, &self.settings);
         }
@@ -52,7 +52,7 @@ impl Mind {
         }
         wan.unvouched = suspicion;
         let (name, state) = (wan.name.clone(), wan.liveness.state());
-        let carried = wan.traffic.carried_since_answer();
+        let carried = wan.traffic.carried_since_life();
         self.tell(&name, state, Reason::NoWitness { evidence, carried }, now, actions);
     }
 

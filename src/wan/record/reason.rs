@@ -102,7 +102,8 @@ pub enum Reason {
     NoPlace,
 }
 
-/// What a device carried since the last reading of its counters before the last answered probe, in bytes.
+/// What a device carried since its last sign of life (an answered probe, or bytes flowing in), in bytes, as far as its
+/// counters were read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Carried {
     /// Sent, our own probes included.
