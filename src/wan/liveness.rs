@@ -35,6 +35,8 @@ pub use state::{Obstacle, State};
 const HANDOVER: Duration = Duration::from_millis(300);
 /// A suspicion for which no other WAN vouches is told after this long.
 const UNVOUCHED: Duration = Duration::from_secs(2);
+/// A suspicion that ended by itself is told if it lasted this long; one that did not is no break of what was before.
+pub const NOTABLE: Duration = Duration::from_secs(2);
 /// A WAN whose link came back is asked at the fast interval for this long.
 const EAGER: Duration = Duration::from_secs(2);
 /// TCP takes over where ICMP has been unanswered this long while TCP was answered.
@@ -51,6 +53,8 @@ const FLAP_HOLD_MAX: Duration = Duration::from_secs(120);
 pub struct Liveness {
     state: State,
     since: Time,
+    /// Since when it had been up as the suspicion began.
+    stood: Time,
     /// When it was left, however often the reason has changed since.
     left: Time,
     obstacle: Option<Obstacle>,
@@ -92,6 +96,7 @@ impl Liveness {
         Liveness {
             state: State::Testing,
             since: now,
+            stood: now,
             left: now,
             obstacle: None,
             v4: true,
@@ -122,7 +127,7 @@ impl Liveness {
         self.state
     }
 
-    /// When the state began.
+    /// When the state began; of a WAN that is up, short suspicions aside.
     pub fn since(&self) -> Time {
         self.since
     }
@@ -186,7 +191,7 @@ impl Liveness {
 
     /// The probes so far, in bytes of IP: sent, received.
     pub fn probe_bytes(&self) -> (u64, u64) {
-        self.log.bytes(self.v4)
+        self.log.bytes()
     }
 
     /// The probes so far: sent, answered.
@@ -233,7 +238,7 @@ impl Liveness {
     pub fn observe(&mut self, obstacle: Option<Obstacle>, v4: bool, now: Time) -> bool {
         if v4 != self.v4 {
             self.v4 = v4;
-            self.log.clear();
+            self.log.change_family(v4);
         }
         if obstacle == self.obstacle {
             return false;
@@ -278,6 +283,7 @@ impl Liveness {
             _ => None,
         };
         let Some(first) = silent.or(missing).filter(|_| self.state == State::Up) else { return false };
+        self.stood = self.since;
         self.enter(State::Suspect, now);
         self.first_missing = first;
         // Where probes get lost now and then, the first may have been one of those, and a handover have begun after it.
@@ -333,7 +339,11 @@ impl Liveness {
         self.streak += 1;
         match self.state {
             State::Suspect => {
+                let doubted = now.since(self.since);
                 self.enter(State::Up, now);
+                if doubted < NOTABLE {
+                    self.since = self.stood;
+                }
                 self.due = next_beat(now, Duration::from_millis(500));
             }
             // The first answer of a dead WAN: the next question at once.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::types::Time;
 
-/// Probes under way or lost that are remembered. A suspicion's rounds fill it; older ones change no verdict.
-const LOG: usize = 64;
+/// Probes under way or lost that are remembered: the most that may be wanted for a verdict (40, in rounds of seven, and
+/// a fifth more by the other method), and eight rounds that still wait. Older ones change no verdict.
+const LOG: usize = 128;
 /// Answers that are remembered for bearing witness.
 const ANSWERS: usize = 16;
 /// Two answers of a witness at most this far apart vouch for the time between; its own probes are a second apart.
@@ -25,9 +26,11 @@ const TCP_SYN: u64 = 40;
 const TCP_ACK: u64 = 32;
 const TCP_RESET: u64 = 20;
 
-/// An unanswered SYN is sent again this long after it (TCP_TIMEOUT_INIT, include/net/tcp.h, doubling), until the knock
-/// is given up.
-pub const SENT_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
+/// An unanswered SYN is sent again this long after it, until the knock is given up: every second (tcp_syn_linear_timeouts
+/// is 4 since Linux 6.5). Before, it was not at 2 s (TCP_TIMEOUT_INIT, include/net/tcp.h, doubling); an answer that
+/// counts as to a later SYN than it was claims too little rather than too much.
+pub const SENT_AGAIN: [Duration; 3] =
+    [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(3)];
 
 /// How a probe asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +39,16 @@ pub enum Method {
     Icmp,
     /// TCP SYN; a refusal is an answer too.
     Tcp,
+}
+
+impl Method {
+    /// The one that may pass where this one does not.
+    pub fn other(self) -> Method {
+        match self {
+            Method::Icmp => Method::Tcp,
+            Method::Tcp => Method::Icmp,
+        }
+    }
 }
 
 /// A probe to be sent.
@@ -86,9 +99,12 @@ pub struct ProbeLog {
     /// When the answered probes were sent, in that order.
     answers: heapless::Deque<Time, ANSWERS>,
     next_seq: u16,
-    /// Probes by ICMP and by TCP, ever: sent, answered.
-    icmp: (u64, u64),
-    tcp: (u64, u64),
+    /// Asked over IPv6; else over IPv4.
+    v6: bool,
+    /// Probes ever: sent, answered.
+    counts: (u64, u64),
+    /// Bytes of IP that they took: sent, received.
+    bytes: (u64, u64),
 }
 
 impl ProbeLog {
@@ -100,32 +116,35 @@ impl ProbeLog {
             self.log.pop_front();
         }
         let _ = self.log.push_back(Sent { probe, at, witness, again: false, lost: false }); // a place was just made
-        self.tally(method).0 += 1;
+        self.counts.0 += 1;
+        self.bytes.0 += self.size(method);
         probe
     }
 
-    fn tally(&mut self, method: Method) -> &mut (u64, u64) {
-        match method {
-            Method::Icmp => &mut self.icmp,
-            Method::Tcp => &mut self.tcp,
-        }
+    fn header(&self) -> u64 {
+        if self.v6 { IPV6 } else { IPV4 }
+    }
+
+    /// A question, or its answer.
+    fn size(&self, method: Method) -> u64 {
+        self.header() + if method == Method::Icmp { ECHO } else { TCP_SYN }
     }
 
     /// Probes ever: sent, answered.
     pub fn counts(&self) -> (u64, u64) {
-        (self.icmp.0 + self.tcp.0, self.icmp.1 + self.tcp.1)
+        self.counts
     }
 
     /// Bytes of IP that they took: sent, received. TCP's are estimated: a SYN with Linux's options, its answer as
     /// long, an acknowledgement with a timestamp and a reset; retransmissions are not seen.
-    pub fn bytes(&self, v4: bool) -> (u64, u64) {
-        let header = if v4 { IPV4 } else { IPV6 };
-        let (syn, handshake) = (header + TCP_SYN, header + TCP_ACK + header + TCP_RESET);
-        let echo = header + ECHO;
-        (
-            self.icmp.0 * echo + self.tcp.0 * syn + self.tcp.1 * handshake,
-            self.icmp.1 * echo + self.tcp.1 * syn,
-        )
+    pub fn bytes(&self) -> (u64, u64) {
+        self.bytes
+    }
+
+    /// Questions go over another family from now on; the answers to those under way say nothing any more.
+    pub fn change_family(&mut self, v4: bool) {
+        self.v6 = !v4;
+        self.clear();
     }
 
     /// Marks as lost what waits longer than `patience` and hands each to `on_loss`.
@@ -146,7 +165,11 @@ impl ProbeLog {
             sent.again = again.is_some();
             sent.at = again.unwrap_or(sent.at);
         }
-        self.tally(sent.probe.method).1 += 1;
+        self.counts.1 += 1;
+        self.bytes.1 += self.size(sent.probe.method);
+        if sent.probe.method == Method::Tcp {
+            self.bytes.0 += self.header() + TCP_ACK + self.header() + TCP_RESET;
+        }
         if self.last_answered().is_none_or(|last| last < sent.at) {
             if self.answers.is_full() {
                 self.answers.pop_front();
@@ -286,6 +309,24 @@ mod tests {
     #[test]
     fn a_witness_asked_once_a_second_is_enough() {
         check(&[0, -1000, -1100, -1200, -1300, -2000], &[1, 1000, 2000], 2100, Some(5));
+    }
+
+    #[test]
+    fn bytes_stay_counted_when_the_family_changes() {
+        let mut log = ProbeLog::default();
+        let ask = |log: &mut ProbeLog, method| {
+            let probe = log.send(0, method, t(0), false);
+            log.answered(probe.seq, t(1));
+            log.bytes()
+        };
+        assert_eq!(ask(&mut log, Method::Icmp), (36, 36));
+        log.change_family(false);
+        assert_eq!(log.bytes(), (36, 36));
+        assert_eq!(ask(&mut log, Method::Icmp), (36 + 56, 36 + 56));
+        log.change_family(true);
+        // SYN 60, acknowledgement 52, reset 40.
+        assert_eq!(ask(&mut log, Method::Tcp), (92 + 152, 92 + 60));
+        assert_eq!(log.counts(), (3, 3));
     }
 
     #[test]

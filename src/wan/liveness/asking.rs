@@ -22,6 +22,11 @@ const SILENT_TARGET: u8 = 3;
 /// It is asked again every so many turns, in case it is back.
 const SILENT_TARGET_TURNS: u32 = 30;
 
+/// A dead WAN that answered once is asked by the other method too after this long, in one of so many questions: behind
+/// another SIM or line, ICMP alone may pass, or TCP alone.
+const OTHER_METHOD: Duration = Duration::from_secs(10);
+const OTHER_METHOD_TURNS: u32 = 4;
+
 /// Whom to ask.
 enum Turn {
     Next,
@@ -76,9 +81,13 @@ impl Liveness {
                 true
             }
             State::Down => {
-                let tcp = !self.has_answered() && self.rounds % 2 == 1;
+                let in_vain = self.streak == 0 && now.since(self.since) >= OTHER_METHOD;
+                let other = match self.has_answered() {
+                    true => in_vain && self.rounds % OTHER_METHOD_TURNS == 1,
+                    false => self.rounds % 2 == 1,
+                };
+                let method = if other { self.method().other() } else { self.method() };
                 self.rounds = self.rounds.wrapping_add(1);
-                let method = if tcp { Method::Tcp } else { self.method() };
                 self.ask(now, settings, Turn::Next, method, false, out);
                 // One answer brings the next questions forward: recovery takes no three dead intervals.
                 let fast = now < self.eager_until || (1..settings.replies).contains(&self.streak);
@@ -98,12 +107,13 @@ impl Liveness {
         interval.max(self.patience(load) / ROUNDS_UNDER_WAY)
     }
 
-    /// All targets at once; from the second round on by TCP too, in case only ICMP is held back.
+    /// All targets at once; from the second round on by the other method too, in case only one is held back.
     fn round(&mut self, now: Time, settings: &Settings, out: &mut Vec<Probe>) {
-        self.ask(now, settings, Turn::All, Method::Icmp, false, out);
+        let method = self.method();
+        self.ask(now, settings, Turn::All, method, false, out);
         // A SYN that waits for its answer need not be repeated ten times a second.
-        if self.rounds % 5 == 1 || self.method() == Method::Tcp {
-            self.ask(now, settings, Turn::All, Method::Tcp, false, out);
+        if self.rounds % 5 == 1 {
+            self.ask(now, settings, Turn::All, method.other(), false, out);
         }
         self.rounds = self.rounds.wrapping_add(1);
     }

@@ -137,7 +137,7 @@ fn a_world_that_is_away_moves_nothing() {
         Reason::NoWitness { evidence, .. } => Some((*at, evidence.lost, evidence.sent)),
         _ => None,
     });
-    assert_eq!(alone.collect::<Vec<_>>(), [(4899, 54, 54), (4950, 52, 55)]);
+    assert_eq!(alone.collect::<Vec<_>>(), [(4899, 61, 61), (4950, 61, 64)]);
     let lasted = told.recorded.iter().filter_map(|(_, d)| match &d.reason {
         Reason::Cleared { lasted, .. } => Some(lasted.as_millis()),
         _ => None,
