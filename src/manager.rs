@@ -127,15 +127,16 @@ fn release(kind: Kind, run_dir: &Path, name: &IfName) -> Outcome {
 }
 
 fn clean(kind: Kind, run_dir: &RunDir, kernel: &mut Kernel, settings: Settings, memory: Memory) -> Outcome {
-    let mut mind = Mind::new(settings, memory, clock::now());
+    let mut mind = Mind::new(settings, memory.clone(), clock::now());
     let world = kernel.world().map_err(|e| Error::new("read", "the kernel's routes", e))?;
     mind.see(world);
     let mut failed = false;
     let mut failures = Failures::default();
-    for change in mind.clean() {
+    for mut change in mind.clean() {
         if failures.bar(&change) {
             continue;
         }
+        failures.mend(&mut change, &memory);
         let result = match &change {
             Change::Remember(memory) => write_memory(kind, run_dir, memory),
             change => kernel.apply(change),
@@ -362,10 +363,7 @@ impl Manager {
                 Action::Tell(decision) => log::info!("{decision}"),
                 Action::Change(change) if failures.bar(&change) => {}
                 Action::Change(mut change) => {
-                    if let (Change::Remember(memory), true) = (&mut change, failures.of_routes()) {
-                        // What was to be forgotten is not home yet.
-                        memory.moved.clone_from(&self.written.moved);
-                    }
+                    failures.mend(&mut change, &self.written);
                     let done = self.apply(&change);
                     if !done {
                         failures.note(&change);
@@ -442,10 +440,11 @@ impl Manager {
             Err(e) => log::warn!("cannot read the kernel's routes, what was seen last has to do: {e}"),
         }
         let (at, mut failures, mut changes) = (clock::now(), Failures::default(), Vec::new());
-        for change in self.mind.farewell() {
+        for mut change in self.mind.farewell() {
             if failures.bar(&change) {
                 continue;
             }
+            failures.mend(&mut change, &self.written);
             let done = self.apply(&change);
             if !done {
                 failures.note(&change);

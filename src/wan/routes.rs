@@ -34,7 +34,7 @@ pub enum Class {
     Unknown,
     /// Does not work.
     Dead,
-    /// Being taken down by its owner: what is ours of it goes.
+    /// Being taken down by its owner: it stays where it is, and goes with its address.
     Released,
     /// No WAN of ours any more, by the settings: what was moved comes home.
     Left,
@@ -108,13 +108,14 @@ impl Plan<'_> {
         self.world.defaults(TABLE_MAIN, family, wan.index).cloned().partition(|r| !r.is_ours())
     }
 
-    /// Deletes IPv4 copies that lead nowhere any more: the interface taken down, no address on the device, or the
-    /// gateway out of reach.
+    /// Deletes IPv4 copies that lead nowhere any more: no address on the device, or the gateway out of reach. The word
+    /// that an interface is taken down is not enough: it may be of a sibling on the same device, or come late, and
+    /// whoever had made the original would not make it again.
     fn remove_stale(&mut self) {
         for wan in self.wans {
             let (_, ours) = self.main(Family::V4, wan);
             for route in ours {
-                if wan.class == Class::Released || !self.is_reachable(&route) {
+                if !self.is_reachable(&route) {
                     self.delete(route);
                 }
             }

@@ -99,10 +99,9 @@ impl Settings {
         let names = |names: &[IfName]| names.iter().map(IfName::to_string).collect();
         let number = |n: u64| vec![n.to_string()];
         let ms = |d: &Duration| vec![millis(*d).to_string()];
-        let mut options = vec![("server", asked(true))];
-        // Where servers take all places there are no others to name.
-        options.extend(Some(("target", asked(false))).filter(|(_, values)| !values.is_empty()));
-        options.extend([
+        vec![
+            ("server", asked(true)),
+            ("target", asked(false)),
             ("backup", names(backup)),
             ("metered", names(metered)),
             ("unmetered", names(unmetered)),
@@ -115,8 +114,7 @@ impl Settings {
             ("dead_interval", ms(dead_interval)),
             ("lost", number(*lost as u64)),
             ("replies", number((*replies).into())),
-        ]);
-        options
+        ]
     }
 
     /// Targets that can be asked where only these families have a default route.

@@ -99,9 +99,19 @@ impl Failures {
         }
     }
 
-    /// A route could not be added, so memory of moved routes must stay as it is.
-    pub fn of_routes(&self) -> bool {
-        !self.routes.is_empty()
+    /// Where a route could not be added, what was to be forgotten is not home yet: `written`, what was written down
+    /// last, is kept beside what is to be remembered now.
+    pub fn mend(&self, change: &mut Change, written: &Memory) {
+        let Change::Remember(memory) = change else { return };
+        if self.routes.is_empty() {
+            return;
+        }
+        for old in &written.moved {
+            let same = |m: &Moved| (&m.name, m.family, m.gateway) == (&old.name, old.family, old.gateway);
+            if !memory.moved.iter().any(same) {
+                memory.moved.push(old.clone());
+            }
+        }
     }
 
     /// This change rests on one that failed.
@@ -228,6 +238,29 @@ mod tests {
         );
         failures.note(&Change::Remember(Memory::default()));
         assert!(failures.bar(&Change::DeleteRoute(two.clone())) && failures.bar(&Change::AddRoute(two)));
+    }
+
+    #[test]
+    fn a_failed_route_costs_no_other_its_way_home() {
+        let of = |name: &str, metric| Moved {
+            name: name.parse().unwrap(),
+            gateway: None,
+            family: Family::V4,
+            metric: Metric(metric),
+            protocol: 4,
+        };
+        let memory = |moved: &[Moved]| Memory { moved: moved.to_vec(), endpoints: Vec::new() };
+        let mended = |failures: &Failures, moved: &[Moved]| {
+            let mut change = Change::Remember(memory(moved));
+            failures.mend(&mut change, &memory(&[of("wan1", 1), of("wan3", 3)]));
+            change
+        };
+        let (mut failures, new) = (Failures::default(), [of("wan1", 7), of("wan2", 2)]);
+        assert_eq!(mended(&failures, &new), Change::Remember(memory(&new)));
+        failures.note(&Change::AddRoute(crate::testing::netifd_default(IfIndex(1))));
+        // The new entries hold, and what was to be forgotten stays.
+        let all = [of("wan1", 7), of("wan2", 2), of("wan3", 3)];
+        assert_eq!(mended(&failures, &new), Change::Remember(memory(&all)));
     }
 
     #[test]

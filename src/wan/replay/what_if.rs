@@ -102,7 +102,8 @@ impl Other {
     fn counters(&self, index: IfIndex) -> Option<(IfIndex, u64, u64)> {
         let (rx, tx) = self.links.counters(index, self.now)?;
         let own = self.own.iter().find(|own| own.index == index);
-        Some((index, rx + own.map_or(0, |own| own.rx), tx + own.map_or(0, |own| own.tx)))
+        let (own_rx, own_tx) = own.map_or((0, 0), |own| (own.rx, own.tx));
+        Some((index, rx.saturating_add(own_rx), tx.saturating_add(own_tx)))
     }
 
     /// The recorded manager read the kernel; what others did to it meanwhile is done to this one too.
@@ -125,9 +126,7 @@ impl Other {
                 Action::Change(change) if failures.bar(&change) => {}
                 Action::Change(mut change) => {
                     changed = true;
-                    if let (Change::Remember(memory), true) = (&mut change, failures.of_routes()) {
-                        memory.moved.clone_from(&self.written.moved);
-                    }
+                    failures.mend(&mut change, &self.written);
                     if let Change::Remember(memory) = &change {
                         self.written.clone_from(memory);
                     }
