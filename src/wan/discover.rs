@@ -48,7 +48,8 @@ pub fn best_metric(world: &World, index: IfIndex) -> Option<Metric> {
     best_default(world, index).map(|r| r.metric)
 }
 
-fn is_eligible(link: &Link, settings: &Settings) -> bool {
+/// The settings let the device be a WAN.
+pub fn is_eligible(link: &Link, settings: &Settings) -> bool {
     let named = settings.include.contains(&link.name);
     let tunnel = TUNNELS.contains(&link.kind.as_str());
     link.arphrd != ARPHRD_LOOPBACK && !settings.exclude.contains(&link.name) && (named || !tunnel)

@@ -28,6 +28,9 @@ const QUIET_SAMPLE: Duration = Duration::from_secs(1);
 /// An interface that is being taken down shows it within this time.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(5);
 
+/// The number of no device.
+const NOWHERE: IfIndex = IfIndex(0);
+
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -175,7 +178,10 @@ impl Mind {
     /// Takes in what became of the changes asked for at `at`, and how long all of them took. Gives the record's new
     /// lines, to be written down.
     pub fn conclude(&mut self, at: Time, changes: &[(Change, bool)], took: Duration) -> String {
-        let name_of = |index| self.world.links.iter().find(|l| l.index == index).map(|l| l.name.clone());
+        // A device that is gone is in no reading of the kernel any more.
+        let of_wan = |index| self.wans.iter().find(|w| w.index == index).map(|w| w.name.clone());
+        let of_link = |index| self.world.links.iter().find(|l| l.index == index).map(|l| l.name.clone());
+        let name_of = |index| of_wan(index).or_else(|| of_link(index));
         self.record.conclude(at, changes, took, name_of).map(Decision::to_line).collect()
     }
 
@@ -235,8 +241,14 @@ impl Mind {
     /// Finds new WANs, and known ones whose device has another number now.
     fn discover(&mut self, now: Time, actions: &mut Vec<Action>) {
         let left_out = std::mem::take(&mut self.left_out);
-        while let Some(at) = self.wans.iter().position(|w| self.settings.exclude.contains(&w.name)) {
+        while let Some(at) = self.wans.iter().position(|w| self.is_excluded(w)) {
             self.drop_wan(at, Reason::Excluded, now, actions);
+        }
+        // A device that was renamed is another WAN's.
+        for wan in &mut self.wans {
+            if self.world.links.iter().any(|l| l.index == wan.index && l.name != wan.name) {
+                wan.index = NOWHERE;
+            }
         }
         let found: Vec<(IfName, IfIndex)> = discover::wans(&self.world, &self.settings)
             .into_iter()
@@ -247,7 +259,10 @@ impl Mind {
                 if wan.index != index {
                     wan.index = index;
                     wan.traffic = Traffic::default();
-                    wan.liveness.observe(Some(Obstacle::Gone), true, now);
+                    let from = wan.liveness.state();
+                    if wan.liveness.observe(Some(Obstacle::Gone), true, now) {
+                        self.tell(&name, from, Reason::Blocked(Obstacle::Gone), now, actions);
+                    }
                 }
                 continue;
             }
@@ -273,6 +288,7 @@ impl Mind {
                 index,
                 liveness: Liveness::new(now),
                 traffic: Traffic::default(),
+                reason: Reason::Found,
                 note: None,
                 backup: BackupWatch::default(),
                 release: Release::No,
@@ -282,6 +298,13 @@ impl Mind {
             self.counters_at = now;
             self.tell(&name, State::Testing, Reason::Found, now, actions);
         }
+    }
+
+    /// By its name, or as a tunnel that is not named any more.
+    fn is_excluded(&self, wan: &Wan) -> bool {
+        let link = self.world.link(&wan.name);
+        self.settings.exclude.contains(&wan.name)
+            || link.is_some_and(|l| !discover::is_eligible(l, &self.settings))
     }
 
     fn drop_wan(&mut self, at: usize, reason: Reason, now: Time, actions: &mut Vec<Action>) {
@@ -338,8 +361,9 @@ impl Mind {
 
     fn on_counters(&mut self, counters: &[(IfIndex, u64, u64)], now: Time, actions: &mut Vec<Action>) {
         for wan in self.wans.iter_mut() {
-            if let Some(&(_, rx, tx)) = counters.iter().find(|(index, ..)| *index == wan.index) {
-                wan.traffic.sample(now, rx, tx, wan.liveness.rtt().is_queueing());
+            match counters.iter().find(|(index, ..)| *index == wan.index) {
+                Some(&(_, rx, tx)) => wan.traffic.sample(now, rx, tx, wan.liveness.rtt().is_queueing()),
+                None => wan.traffic.stop(),
             }
         }
         let often = |w: &Wan| w.traffic.is_busy() || w.liveness.state() == State::Suspect;
@@ -410,11 +434,15 @@ impl Mind {
     }
 
     fn tell(&mut self, name: &IfName, from: State, reason: Reason, at: Time, actions: &mut Vec<Action>) {
-        let to = self.wans.iter().find(|w| &w.name == name).map_or(from, |w| w.liveness.state());
+        let wan = self.wans.iter_mut().find(|w| &w.name == name);
+        let to = wan.as_ref().map_or(from, |w| w.liveness.state());
         let name = Some(name.clone());
         let decision = Decision { at, name, from, to, reason, outcome: Outcome::default() };
         // Single lost probes are no decisions; on a lossy link they would soon push out all that are.
         if !decision.is_routine() {
+            if let Some(wan) = wan {
+                wan.reason = decision.reason.clone();
+            }
             self.record.keep(decision.clone());
         }
         actions.push(Action::Tell(decision));
@@ -452,7 +480,7 @@ fn emit(index: IfIndex, settings: &Settings, out: &mut Vec<Probe>, actions: &mut
 
 fn next_second(now: Time) -> Time {
     let second = micros(QUIET_SAMPLE);
-    Time((now.0 / second + 1) * second)
+    Time((now.0 / second + 1).saturating_mul(second))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use super::liveness::State;
+use super::liveness::{NOTABLE, State};
 use super::world::Change;
 use crate::types::{IfIndex, IfName, Time, micros};
 use crate::wire::rtnl::TABLE_MAIN;
@@ -23,8 +23,6 @@ pub const KEPT: usize = 1024;
 pub const MIRROR: usize = 255 * 1024;
 /// So many are left when it is written anew: room for every decision kept, a lost WAN's line being the longest.
 const REWRITTEN: usize = 232 * 1024;
-/// A suspicion that ended by itself is told if it lasted this long.
-const NOTABLE: Duration = Duration::from_secs(2);
 
 /// One decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,11 +185,12 @@ impl Record {
             open = 1;
         } else {
             let first = self.ring.len().saturating_sub(open);
-            for decision in self.ring.iter_mut().skip(first) {
-                let name = decision.name.as_ref();
-                // Of several at once, each has what concerned its own device.
+            let names: Vec<Option<IfName>> = self.ring.iter().skip(first).map(|d| d.name.clone()).collect();
+            for (at, decision) in self.ring.iter_mut().skip(first).enumerate() {
+                // Of several at once, each has what concerned its own device, and the first what concerned none of them.
                 let own = |change: &Change| {
-                    open == 1 || name.is_none() || change.index().and_then(&name_of).as_ref() == name
+                    let device = change.index().and_then(&name_of);
+                    decision.name.is_none() || device == decision.name || at == 0 && !names.contains(&device)
                 };
                 decision.outcome = sum(&own);
             }
@@ -223,11 +222,6 @@ impl Record {
     /// The decisions, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Decision> {
         self.ring.iter()
-    }
-
-    /// The last decision about a WAN.
-    pub fn last_of(&self, name: &IfName) -> Option<&Decision> {
-        self.ring.iter().rev().find(|d| d.name.as_ref() == Some(name))
     }
 
     /// The newest decisions, a line for each, as many as fit.

@@ -11,6 +11,8 @@ use crate::types::{Time, micros};
 /// Below this a direction counts as quiet, bytes per second: ARP, multicast and our probes stay under it,
 /// one phone call (8 kB/s and more each way) does not.
 const FLOW: u64 = 4_000;
+/// More than any device carries, bytes per second: whatever the counters do, sums stay within 64 bits.
+const MOST: u64 = 1 << 40;
 /// Acknowledgements of a download: the least that makes traffic two-way, bytes per second.
 const ACKS: u64 = 500;
 /// A rate this much above that of the last answered probe makes a new load, of which no RTT is known: half as much again.
@@ -100,7 +102,7 @@ impl Traffic {
         let Some((then, rx_then, tx_then)) = self.last.replace((now, rx_bytes, tx_bytes)) else { return };
         let elapsed = micros(now.since(then)).max(1);
         let rate = |new: u64, old: u64, own: u64| {
-            new.saturating_sub(old).saturating_sub(own).saturating_mul(1_000_000) / elapsed
+            (new.saturating_sub(old).saturating_sub(own).saturating_mul(1_000_000) / elapsed).min(MOST)
         };
         self.rx_now = rate(rx_bytes, rx_then, std::mem::take(&mut self.own_rx));
         self.tx_now = rate(tx_bytes, tx_then, std::mem::take(&mut self.own_tx));
@@ -126,6 +128,11 @@ impl Traffic {
         if sends && !known {
             self.queue_until = Some(now + DEEP_QUEUE);
         }
+    }
+
+    /// The device is gone and nothing flows any more; its totals stay.
+    pub fn stop(&mut self) {
+        *self = Traffic { last: self.last, at_life: self.at_life, ..Traffic::default() };
     }
 
     /// So many probes were sent.

@@ -85,8 +85,8 @@ impl Mind {
             if from == State::Down && wan.liveness.streak() == replies && wan.liveness.obstacle().is_none() {
                 let (flaps, hold) = (wan.liveness.flaps(now), wan.liveness.hold(now));
                 let held = Reason::HeldDown { flaps, hold };
-                let name = wan.name.clone();
-                if !hold.is_zero() && self.record.last_of(&name).is_none_or(|d| d.reason != held) {
+                if !hold.is_zero() && wan.reason != held {
+                    let name = wan.name.clone();
                     self.tell(&name, from, held, now, actions);
                 }
             }

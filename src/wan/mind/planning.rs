@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::super::discover;
 use super::super::endpoints::{self, Want};
 use super::super::liveness::{Obstacle, State};
 use super::super::routes::{self, Class};
@@ -91,8 +92,9 @@ impl Mind {
     /// Devices that are no WANs of ours, by the settings, but have routes that we moved.
     fn left_behind(&self, wans: &[&Wan]) -> impl Iterator<Item = routes::WanView> {
         let moved = |l: &&Link| {
-            let excluded = self.settings.exclude.contains(&l.name) && wans.iter().all(|w| w.index != l.index);
-            excluded && self.world.defaults(TABLE_MAIN, Family::V4, l.index).any(Route::is_ours)
+            let is_none =
+                !discover::is_eligible(l, &self.settings) && wans.iter().all(|w| w.index != l.index);
+            is_none && self.world.defaults(TABLE_MAIN, Family::V4, l.index).any(Route::is_ours)
         };
         self.world.links.iter().filter(moved).map(|l| routes::WanView {
             name: l.name.clone(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::backup::BackupWatch;
 use super::super::liveness::Liveness;
+use super::super::record::Reason;
 use super::super::traffic::{Load, Traffic};
 use super::RELEASE_PATIENCE;
 use crate::types::{IfIndex, IfName, Time};
@@ -23,6 +24,8 @@ pub struct Wan {
     pub liveness: Liveness,
     /// Its traffic.
     pub traffic: Traffic,
+    /// The last decision's about it; the record may have forgotten that one.
+    pub reason: Reason,
     /// Why it has no endpoint, though it lives.
     pub note: Option<String>,
     pub(super) backup: BackupWatch,

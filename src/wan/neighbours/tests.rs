@@ -7,7 +7,22 @@ const BLACKHOLE: u8 = 6;
 
 fn lookup(priority: u32, mark: u32, mask: u32, table: u32) -> AnyRule {
     let (family, action) = (Family::V4, TO_TABLE);
-    AnyRule { family, priority, protocol: 0, action, mark, mask, table, inverted: false }
+    let (source, destination, iif, oif) = (None, None, None, None);
+    let inverted = false;
+    AnyRule {
+        family,
+        priority,
+        protocol: 0,
+        action,
+        source,
+        destination,
+        iif,
+        oif,
+        mark,
+        mask,
+        table,
+        inverted,
+    }
 }
 
 fn refuse(priority: u32, mark: u32, mask: u32, action: u8) -> AnyRule {

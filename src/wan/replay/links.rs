@@ -130,8 +130,8 @@ impl Links {
                         else {
                             continue;
                         };
-                        others.rx += without(rx, &mut read.rx, &mut own.rx);
-                        others.tx += without(tx, &mut read.tx, &mut own.tx);
+                        others.rx = others.rx.saturating_add(without(rx, &mut read.rx, &mut own.rx));
+                        others.tx = others.tx.saturating_add(without(tx, &mut read.tx, &mut own.tx));
                         links.counters.push((at, index, others.rx, others.tx));
                     }
                 }
