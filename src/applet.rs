@@ -67,9 +67,20 @@ pub fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "bsbf: {line}");
 }
 
-/// Writes to stdout. A reader that went away (`bsbf --list | head -1`) is not an error.
+/// Writes to stdout, for people: whoever does not read it misses nothing else.
 pub fn say(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Writes to stdout what somebody may keep.
+///
+/// # Errors
+/// What could not be written (the disk is full). A reader that went away is none: he has what he wanted.
+pub fn print(text: &str) -> Result<(), Error> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::new("write to", "stdout", e)),
+        _ => Ok(()),
+    }
 }
 
 fn dispatch(words: &[&str]) -> Outcome {

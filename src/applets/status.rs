@@ -137,7 +137,7 @@ fn run(args: Args) -> Outcome {
             watch::run(&run_dir, args.interval.map_or(std::time::Duration::from_secs(1), |i| i.0))
         }
         None if args.debug_report => {
-            applet::say(&report::text(&run_dir, args.config.as_deref(), &Times::read()));
+            applet::print(&report::text(&run_dir, args.config.as_deref(), &Times::read()))?;
             Ok(EXIT_DONE)
         }
         None => show(&run_dir, args.json, args.prometheus),
@@ -195,22 +195,25 @@ fn no_manager() -> Error {
 }
 
 fn show(dir: &Path, as_json: bool, as_metrics: bool) -> Outcome {
-    let managers = ask(dir)?;
-    let times = Times::read();
+    let asked = ask(dir);
     if as_metrics {
-        applet::say(&prometheus::text(&managers));
-    } else {
+        // One that hangs is not up either.
+        applet::print(&prometheus::text(asked.as_deref().unwrap_or_default()))?;
+    }
+    let managers = asked?;
+    let times = Times::read();
+    if !as_metrics {
         let system = match managers.is_empty() {
             true => Some(alone::system(&alone::world()?)),
             false => None,
         };
         if as_json {
             let time = times::seconds(times.wall);
-            applet::say(&json::to_string(&Shown { version: VERSION, time, managers: &managers, system }));
-            applet::say("\n");
+            let shown = Shown { version: VERSION, time, managers: &managers, system };
+            applet::print(&(json::to_string(&shown) + "\n"))?;
         } else {
             let tables: Vec<String> = managers.iter().map(|status| table::status(status, &times)).collect();
-            applet::say(&system.map_or_else(|| tables.join("\n"), |system| alone::text(&system)));
+            applet::print(&system.map_or_else(|| tables.join("\n"), |system| alone::text(&system)))?;
         }
     }
     if managers.is_empty() { Err(no_manager()) } else { Ok(EXIT_DONE) }
@@ -237,13 +240,16 @@ fn tell_why(args: WhyArgs, run_dir: &Path) -> Outcome {
         }
     }
     if !running {
-        applet::complain(&format!("no manager runs; this is what the last one wrote into {}", dir.display()));
+        applet::complain(&format!(
+            "no manager answers; this is what the last one wrote into {}",
+            dir.display()
+        ));
     }
     let question = why::Asked { wan: args.wan.as_ref(), at, count: args.count.unwrap_or(COUNT) };
     let answer = why::answer(&question, &told, &managers, &times, running);
-    match args.json {
-        true => applet::say(&(json::to_string(&answer) + "\n")),
-        false => applet::say(&why::text(&answer, at, &times)),
-    }
+    applet::print(&match args.json {
+        true => json::to_string(&answer) + "\n",
+        false => why::text(&answer, at, &times),
+    })?;
     Ok(EXIT_DONE)
 }

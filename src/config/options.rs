@@ -13,6 +13,9 @@ use crate::wire::uci::{self, Section};
 /// Intervals beyond an hour, or of less than ten milliseconds, are mistakes.
 const INTERVALS: std::ops::RangeInclusive<u64> = 10..=3_600_000;
 
+/// What is taken of the old `bsbf-mptcp`'s settings: a list of interfaces in the section `main`.
+pub const LEGACY_OPTION: &str = "subflow_backup";
+
 /// Takes in the sections `bond` of a settings file; other sections belong to other commands.
 ///
 /// # Errors
@@ -35,7 +38,7 @@ pub fn apply_file(settings: &mut Settings, text: &[u8]) -> Result<(), String> {
 /// What `uci` refuses, and what is no interface's name.
 pub fn apply_legacy(settings: &mut Settings, text: &[u8]) -> Result<(), String> {
     let package = uci::parse(text).map_err(|e| e.to_string())?;
-    let main = package.section("main").map(|s: &Section| s.list("subflow_backup")).transpose();
+    let main = package.section("main").map(|s: &Section| s.list(LEGACY_OPTION)).transpose();
     for name in main.map_err(|e| e.to_string())?.unwrap_or_default() {
         settings.backup.push(name.parse()?);
     }

@@ -66,10 +66,9 @@ pub fn status(daemon: &str, began: Time, mind: &Mind, mut notes: Vec<String>, no
 fn wan_status(wan: &Wan, mind: &Mind, now: Time) -> WanStatus {
     let world = mind.world();
     let endpoints = world.endpoints.iter().flatten().filter(|e| e.index == Some(wan.index));
-    let mut reason = mind.record().last_of(&wan.name).map_or(String::new(), |d| d.reason.to_string());
+    let mut reason = wan.reason.to_string();
     if wan.liveness.state() == State::Suspect {
-        let evidence = wan.liveness.evidence(now);
-        reason = format!("{reason}; {evidence} so far, no other WAN vouches for the world");
+        reason = format!("{reason}; {} so far", wan.liveness.evidence(now));
     }
     if let Some(note) = &wan.note {
         reason = format!("{reason}; {note}");

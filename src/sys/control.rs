@@ -1,12 +1,14 @@
 //! The unix socket by which a running manager answers questions: one line in, text out.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io::Read, io::Write};
 
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr};
 use smol::future::FutureExt;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -14,6 +16,8 @@ use crate::wire::question::{MAX_LINE, Question};
 
 /// A client that is slower is cut off: it must not hold up the next.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Of who asks: others may be served, or cut off, before.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// A listening socket of mode 0660. Removed when it ends.
 pub struct ControlSocket {
@@ -92,17 +96,30 @@ impl Client {
     }
 }
 
-/// Asks the manager at `path`; None if there is none.
+/// Asks the manager at `path`; None if there is none, or it ends just now. One that is silent for `ANSWER` is an error,
+/// and so is one with so many waiting that nobody else can connect.
 pub fn ask(path: &Path, question: &Question) -> io::Result<Option<String>> {
-    let mut stream = match UnixStream::connect(path) {
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-            return Ok(None);
-        }
-        stream => stream?,
-    };
-    stream.set_read_timeout(Some(PATIENCE))?;
+    match ask_one(path, question) {
+        Ok(answer) => Ok(Some(answer).filter(|answer| !answer.is_empty())),
+        Err(e) => match e.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Ok(None),
+            io::ErrorKind::WouldBlock => Err(io::Error::new(io::ErrorKind::TimedOut, "it does not answer")),
+            _ => Err(e),
+        },
+    }
+}
+
+fn ask_one(path: &Path, question: &Question) -> io::Result<String> {
+    // A blocking connect would wait without end for a place among those who wait for a manager that hangs.
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    socket::connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+    let mut stream = UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(ANSWER))?;
     stream.write_all(format!("{question}\n").as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    Ok(Some(answer))
+    Ok(answer)
 }

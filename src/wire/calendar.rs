@@ -54,11 +54,13 @@ pub fn local(at: i64, offset: Offset) -> (i64, i64) {
     (local.div_euclid(DAY * MICROS), local.rem_euclid(DAY * MICROS))
 }
 
-/// The time in microseconds since 1970; where a clock change makes it ambiguous, one of both.
-fn universal(day: i64, time: i64, offset: Offset) -> i64 {
+/// The time in microseconds since 1970; where a clock change makes it ambiguous, one of both, and not one that is still
+/// to come at `now` if the other is not.
+fn universal(day: i64, time: i64, now: i64, offset: Offset) -> i64 {
     let local = day * DAY * MICROS + time;
-    let near = local - offset(local.div_euclid(MICROS)) * MICROS;
-    local - offset(near.div_euclid(MICROS)) * MICROS
+    let by = |at: i64| local - offset(at.div_euclid(MICROS)) * MICROS;
+    let at = by(by(local));
+    if at > now { at.min(by(now)) } else { at }
 }
 
 /// "2026-11-22".
@@ -99,11 +101,11 @@ impl When {
     pub fn resolve(self, now: i64, offset: Offset) -> i64 {
         match self {
             When::Ago(ago) => now.saturating_sub(ago),
-            When::At { day: Some(day), time } => universal(day, time, offset),
+            When::At { day: Some(day), time } => universal(day, time, now, offset),
             When::At { day: None, time } => {
                 let (today, _) = local(now, offset);
-                let at = universal(today, time, offset);
-                if at <= now { at } else { universal(today - 1, time, offset) }
+                let at = universal(today, time, now, offset);
+                if at <= now { at } else { universal(today - 1, time, now, offset) }
             }
         }
     }
@@ -224,6 +226,10 @@ mod tests {
         assert_eq!(resolve("01:30", spring + 10 * HOUR, CENTRAL), spring + HOUR / 2);
         let autumn = day(2026, 10, 25).unwrap() * DAY;
         assert_eq!(resolve("2026-10-25 04:00", autumn + DAY, CENTRAL), autumn + 3 * HOUR);
+        // Ten past two for the first time: five past two was five minutes ago, and not yesterday.
+        for text in ["02:05", "2026-10-25 02:05"] {
+            assert_eq!(resolve(text, autumn + 600, CENTRAL), autumn + 300);
+        }
         assert_eq!(local((autumn + HOUR) * MICROS, CENTRAL), (autumn / DAY, 2 * HOUR * MICROS));
         assert_eq!(local((autumn + HOUR - 1) * MICROS, CENTRAL), (autumn / DAY, (3 * HOUR - 1) * MICROS));
     }

@@ -189,6 +189,10 @@ pub struct RouteStatus {
     pub family: u32,
     /// The next hop.
     pub gateway: Option<String>,
+    /// The prefix whose addresses alone may use it, of a source-specific IPv6 route.
+    pub from: Option<String>,
+    /// The source address that the kernel prefers on it.
+    pub prefsrc: Option<String>,
     /// The lower one wins.
     pub metric: u32,
     /// 254 is main.
@@ -219,9 +223,10 @@ pub struct StateAt {
     pub manager: String,
     /// The WAN.
     pub wan: String,
-    /// "testing", "up", "suspect" or "down"; "unmanaged" if it was none to the manager, or no manager ran.
+    /// "testing", "up", "suspect" or "down"; "unmanaged" if it was none to the manager, or no manager ran; "unknown"
+    /// if the record does not reach back so far.
     pub state: String,
-    /// Since when; null if the record does not reach back so far.
+    /// Since when; null if the record does not tell.
     pub since: Option<f64>,
     /// Why, in words.
     pub text: String,

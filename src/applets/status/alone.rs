@@ -64,6 +64,8 @@ fn route(r: &Route) -> RouteStatus {
     RouteStatus {
         family: if r.family == Family::V4 { 4 } else { 6 },
         gateway: r.gateway.map(|g| g.to_string()),
+        from: r.source.map(|(prefix, len)| format!("{prefix}/{len}")),
+        prefsrc: r.prefsrc.map(|address| address.to_string()),
         metric: r.metric.0,
         table: r.table,
         protocol: r.protocol.into(),
@@ -108,9 +110,12 @@ fn device_line(d: &DeviceStatus) -> String {
 }
 
 fn route_line(r: &RouteStatus) -> String {
-    let via = r.gateway.as_ref().map_or(String::new(), |g| format!(" via {g}"));
+    let with = |word: &str, value: &Option<String>| {
+        value.as_ref().map_or(String::new(), |value| format!(" {word} {value}"))
+    };
+    let (from, via, src) = (with("from", &r.from), with("via", &r.gateway), with("src", &r.prefsrc));
     let table = if r.table == TABLE_MAIN { String::new() } else { format!(" table {}", r.table) };
     let known = PROTOCOLS.iter().find(|(number, _)| u32::from(*number) == r.protocol);
     let protocol = known.map_or_else(|| r.protocol.to_string(), |(_, name)| name.to_string());
-    format!("IPv{} default{via} metric {}{table} proto {protocol}", r.family, r.metric)
+    format!("IPv{} default{from}{via}{src} metric {}{table} proto {protocol}", r.family, r.metric)
 }

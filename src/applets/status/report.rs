@@ -4,9 +4,11 @@
 use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::config;
+use crate::config::{self, options};
 use crate::sys::kernel::Kernel;
 use crate::sys::{files, sysfs};
+use crate::types::IfName;
+use crate::wan::settings::Settings;
 use crate::wan::world::World;
 use crate::wire::rtnl::{AnyRule, Rule};
 use crate::wire::status::Status;
@@ -43,9 +45,7 @@ const SYSCTLS: [&str; 21] = [
     "net/ipv4/tcp_wmem",
     "net/core/default_qdisc",
 ];
-/// Options whose names contain one of these hold what nobody else should read.
-const SECRET: [&str; 11] =
-    ["key", "secret", "pass", "token", "uuid", "psk", "pin", "puk", "user", "apn", "auth"];
+/// In the place of what nobody else should read, perhaps.
 const MASK: &str = "***";
 
 /// The report; `config` is the settings file, if it is another than usual.
@@ -128,13 +128,7 @@ fn kernel(report: &mut Report, world: &World, managers: &[Status]) {
     }
     report.section("rules of others");
     match Kernel::open().and_then(|mut kernel| kernel.foreign_rules()) {
-        Ok(rules) => rules.iter().for_each(|rule| {
-            let AnyRule { family, priority, protocol, action, mark, mask, table, inverted } = rule;
-            let not = if *inverted { "not " } else { "" };
-            report.line(format_args!(
-                "{priority}: {family} {not}fwmark {mark:#x}/{mask:#x} action {action} table {table} proto {protocol}"
-            ));
-        }),
+        Ok(rules) => rules.iter().for_each(|rule| report.line(format_args!("{}", rule_text(rule)))),
         Err(e) => report.line(format_args!("cannot read them: {e}")),
     }
     report.section("sysctls");
@@ -165,6 +159,26 @@ fn kernel(report: &mut Report, world: &World, managers: &[Status]) {
     }
 }
 
+/// What it catches, as far as it was read, and what it does.
+fn rule_text(rule: &AnyRule) -> String {
+    let AnyRule { family, priority, protocol, action, mark, mask, table, .. } = rule;
+    let mut text = format!("{priority}: {family}{}", if rule.inverted { " not" } else { "" });
+    for (word, prefix) in [("from", rule.source), ("to", rule.destination)] {
+        if let Some((address, len)) = prefix {
+            text += &format!(" {word} {address}/{len}");
+        }
+    }
+    for (word, name) in [("iif", &rule.iif), ("oif", &rule.oif)] {
+        if let Some(name) = name {
+            text += &format!(" {word} {name}");
+        }
+    }
+    if *mask != 0 {
+        text += &format!(" fwmark {mark:#x}/{mask:#x}");
+    }
+    text + &format!(" action {action} table {table} proto {protocol}")
+}
+
 fn settings(report: &mut Report, given: Option<&Path>) {
     let usual = || config::FILES.iter().chain([&config::LEGACY_FILE]).map(PathBuf::from).collect();
     let paths: Vec<PathBuf> = given.map_or_else(usual, |path| vec![path.to_path_buf()]);
@@ -179,32 +193,37 @@ fn settings(report: &mut Report, given: Option<&Path>) {
     }
 }
 
-/// A settings file as it was understood, without secrets. One that is not understood is not shown.
+/// A settings file as it was understood, without secrets: of what is not known to be none, only the name. A file that
+/// is not understood is not shown.
 fn masked(text: &[u8]) -> String {
     let package = match uci::parse(text) {
         Ok(package) => package,
         // What was found may be a part of a secret.
         Err(e) => return format!("cannot be parsed: line {}: {} expected", e.line, e.expected),
     };
-    let mut out = String::new();
+    let mut out = format!("# {MASK}: an option that is not of bsbf-bond, or a value that does not fit\n");
     for section in &package.sections {
-        out += &format!("config {} '{}'\n", section.kind, section.name);
+        let name = if section.kind == "bond" || section.name == "main" { &section.name } else { MASK };
+        out += &format!("config {} '{name}'\n", section.kind);
         for option in &section.options {
             let word = if matches!(option.value, uci::Value::List(_)) { "list" } else { "option" };
+            let shown = is_harmless(section, option);
             for item in option.value.items() {
-                let shown = if is_secret(&option.name, item) { MASK.as_bytes() } else { item };
-                out += &format!("\t{word} {} '{}'\n", option.name, shown.escape_ascii());
+                let item = if shown { item } else { MASK.as_bytes() };
+                out += &format!("\t{word} {} '{}'\n", option.name, item.escape_ascii());
             }
         }
     }
     out
 }
 
-/// By its name, or because it looks like a URL with a user in it, or a UUID.
-fn is_secret(name: &str, value: &[u8]) -> bool {
-    let name = name.to_ascii_lowercase();
-    let uuid = value.len() == 36 && [8, 13, 18, 23].iter().all(|at| value.get(*at) == Some(&b'-'));
-    uuid || value.contains(&b'@') || SECRET.iter().any(|word| name.contains(word))
+/// Addresses, interfaces and numbers that the manager takes.
+fn is_harmless(section: &uci::Section, option: &uci::UciOption) -> bool {
+    let values = section.list(&option.name).unwrap_or_default();
+    match section.kind.as_str() {
+        "bond" => options::set(&mut Settings::default(), &option.name, &values).is_ok(),
+        _ => option.name == options::LEGACY_OPTION && values.iter().all(|v| v.parse::<IfName>().is_ok()),
+    }
 }
 
 #[cfg(test)]
@@ -214,16 +233,15 @@ mod tests {
     #[test]
     fn secrets_are_masked_and_the_rest_is_shown() {
         let text = b"config bond 'bond'\n\tlist server '203.0.113.1'\n\toption PrivateKey 'hush'\n\
-            \tlist passphrase 'hush'\n\toption url 'vless://hush@203.0.113.1:443'\n\
-            \toption id '0d3e0a3c-7a36-4c10-9f5e-000000000000'\n\toption interval '1000'\n";
+            \tlist target 'vless://hush@203.0.113.1:443'\n\toption interval '1000'\n\
+            config main 'main'\n\tlist subflow_backup 'wwan0'\n\
+            config client 'c'\n\toption id '0d3e0a3c7a364c109f5ehush'\n\toption interval 'hush'\n";
         let shown = masked(text);
-        for part in ["config bond 'bond'", "list server '203.0.113.1'", "option interval '1000'"] {
+        for part in ["config bond 'bond'", "server '203.0.113.1'", "interval '1000'", "backup 'wwan0'"] {
             assert!(shown.contains(part), "{shown}");
         }
-        for part in ["hush", "0d3e0a3c"] {
-            assert!(!shown.contains(part), "{shown}");
-        }
-        assert_eq!(shown.matches(MASK).count(), 4, "{shown}");
+        assert!(!shown.contains("hush"), "{shown}");
+        assert_eq!(shown.matches("'***'").count(), 5, "{shown}");
     }
 
     #[test]

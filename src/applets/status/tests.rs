@@ -24,7 +24,8 @@ const RECORD: &str = "\
 3000100000 wan2 testing testing found
 3000130000 wan1 testing up answered rtt_us=30123 | added=1 took_us=211
 3000161000 wan2 testing up answered rtt_us=61456 | added=1 took_us=193
-3586600000 wan2 up suspect missing rtt_us=61456
+3586600000 wan2 suspect suspect no-witness lost=18 sent=20 targets=3 span_us=2100000 covers_us=2000000 sent_bytes=1400 \
+received_bytes=0
 3587400000 wan2 suspect down lost lost=8 sent=9 targets=3 span_us=812345 covers_us=700000 sent_bytes=12345 \
 received_bytes=67 rtt_us=61456 witness=wan1 | routes=1 removed=1 took_us=3104
 torn wan2 down
@@ -120,7 +121,8 @@ fn a_wans_decisions_stand_among_the_managers_own() {
 #[test]
 fn a_state_is_what_was_decided_last_before_that_time() {
     for (at, wan, state, since) in [
-        ("14:03:07.3", "wan2", "suspect", 1_795_356_186.6),
+        // The record has no word of the suspicion's begin, but for how long nobody vouched.
+        ("14:03:07.3", "wan2", "suspect", 1_795_356_184.5),
         ("14:03:07.4", "wan2", "down", 1_795_356_187.4),
         ("-1s", "wan2", "down", 1_795_356_187.4),
         ("-1s", "wan1", "up", 1_795_355_600.13),
@@ -140,6 +142,41 @@ fn a_state_is_what_was_decided_last_before_that_time() {
     // Half a minute to both sides.
     assert_eq!(length(&answer(None, Some("14:03"), 0), "decisions"), 2);
     assert_eq!(length(&answer(None, Some("14:02"), 0), "decisions"), 0);
+}
+
+/// The state of a WAN five minutes ago, by a record and by the manager, if it runs.
+fn five_minutes_ago(record: &str, wans: Vec<WanStatus>) -> (String, Option<f64>) {
+    let told = [why::Told { manager: "bond", record: Record::from_text(record, TIMES.now) }];
+    let name = "wan1".parse().unwrap();
+    let question = why::Asked { wan: Some(&name), at: Some(Time(3_300_000_000)), count: 0 };
+    let manager = Status { wans, ..status("bond", &[]) };
+    let mut states = why::answer(&question, &told, &[manager], &TIMES, true).states;
+    assert_eq!(states.len(), 1);
+    let state = states.remove(0);
+    (state.state, state.since)
+}
+
+#[test]
+fn a_wan_that_others_pushed_out_of_the_record_has_a_state_all_the_same() {
+    let changed_since = "3400000000 wan1 up down no-carrier\n";
+    assert_eq!(five_minutes_ago(changed_since, Vec::new()), ("up".into(), None));
+    let found_since = "3400000000 wan1 testing testing found\n";
+    assert_eq!(five_minutes_ago(found_since, Vec::new()), ("unmanaged".into(), None));
+    let of = |since_ms| vec![WanStatus { since_ms, ..wan("wan1") }];
+    assert_eq!(five_minutes_ago("", of(400_000)), ("up".into(), Some(1_795_355_800.0)));
+    assert_eq!(five_minutes_ago("", of(200_000)), ("unknown".into(), None));
+}
+
+#[test]
+fn what_was_followed_again_and_again_is_found_at_its_last_time() {
+    let text = "1000000 - testing testing started\n\
+        100000000 - testing testing followed times=40 span_us=3190000000 | added=40 took_us=300\n";
+    let told = [why::Told { manager: "bond", record: Record::from_text(text, TIMES.now) }];
+    let found = |at| {
+        let question = why::Asked { wan: None, at: Some(Time(at)), count: 0 };
+        why::answer(&question, &told, &[], &TIMES, false).decisions.len()
+    };
+    assert_eq!([3_300_000_000, 3_330_000_000, 60_000_000].map(found), [1, 0, 0]);
 }
 
 #[test]
@@ -295,7 +332,7 @@ fn without_a_manager_the_kernels_state_is_shown() {
     let shown = alone::text(&system);
     for part in [
         "limits: 2 subflows",
-        "wan1: up  192.0.1.2\n  IPv4 default via 192.0.1.1 metric 1 proto static\n  endpoint 1 192.0.1.2 subflow",
+        "wan1: up  192.0.1.2\n  IPv4 default via 192.0.1.1 src 192.0.1.2 metric 1 proto static\n  endpoint 1 192.0.1.2 subflow",
         "wan2: no carrier",
     ] {
         assert!(shown.contains(part), "no {part:?} in\n{shown}");

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::applet;
 use crate::error::Error;
 use crate::sys::{control, files};
 use crate::types::{IfName, Time, millis};
@@ -34,19 +35,19 @@ pub struct Asked<'a> {
     pub count: usize,
 }
 
-/// The records of the managers that run, or else those that the last ones left; whether one runs.
+/// The records of the managers that answer, or else those that the last ones left; whether one answers.
 pub fn read(dir: &Path, now: Time) -> Result<(Vec<Told>, bool), Error> {
     let mut told = Vec::new();
     for manager in DAEMONS {
         let socket = socket_of(dir, manager);
-        let answer = control::ask(&socket, &Question::Decisions)
-            .map_err(|e| Error::new("ask", socket.display(), e))?;
-        match answer {
-            Some(text) if text.starts_with("error") => {
+        match control::ask(&socket, &Question::Decisions) {
+            Ok(Some(text)) if text.starts_with("error") => {
                 return Err(Error::new("understand", format!("bsbf-{manager}"), "it is of another version"));
             }
-            Some(text) => told.push(Told { manager, record: Record::from_text(&text, now) }),
-            None => {}
+            Ok(Some(text)) => told.push(Told { manager, record: Record::from_text(&text, now) }),
+            Ok(None) => {}
+            // One that hangs has written down what it decided.
+            Err(e) => applet::complain(&Error::new("ask", socket.display(), e).to_string()),
         }
     }
     if !told.is_empty() {
@@ -98,7 +99,7 @@ pub fn answer(question: &Asked, told: &[Told], managers: &[Status], times: &Time
     let asked = |name: &str| question.wan.is_none_or(|wan| wan.as_str() == name);
     let mut states = Vec::new();
     match question.at {
-        Some(at) => told.iter().for_each(|one| states_at(&mut states, one, at, times)),
+        Some(at) => told.iter().for_each(|one| states_at(&mut states, one, managers, at, times)),
         None => managers.iter().for_each(|status| states_now(&mut states, status, times)),
     }
     states.retain(|s| asked(&s.wan));
@@ -106,7 +107,7 @@ pub fn answer(question: &Asked, told: &[Told], managers: &[Status], times: &Time
     for one in told {
         for d in one.record.iter() {
             let concerns = d.name.as_ref().is_none_or(|name| asked(name.as_str()));
-            if concerns && question.at.is_none_or(|at| at.0.abs_diff(d.at.0) <= AROUND) {
+            if concerns && question.at.is_none_or(|at| is_near(d, at)) {
                 // By time; one record after the other, this mostly adds at the end.
                 let place = decisions.partition_point(|(_, before)| before.at <= d.at);
                 decisions.insert(place, (one.manager, d));
@@ -138,36 +139,66 @@ fn states_now(states: &mut Vec<StateAt>, status: &Status, times: &Times) {
     }
 }
 
-/// What the record says of each WAN that it names.
-fn states_at(states: &mut Vec<StateAt>, told: &Told, at: Time, times: &Times) {
-    let begins = states.len();
-    for name in told.record.iter().filter_map(|d| d.name.as_ref()) {
-        if states.iter().skip(begins).any(|s| s.wan == name.as_str()) {
-            continue;
-        }
-        let decided = decided(&told.record, name, at);
-        states.push(StateAt {
-            manager: told.manager.to_string(),
-            wan: name.to_string(),
-            state: decided.map_or("unmanaged", state_of).to_string(),
-            since: decided.map(|d| seconds(times.wall_of(d.at))),
-            text: decided.map_or_else(|| "the record begins later".to_string(), |d| d.reason.to_string()),
-        });
+/// It was decided, or decided again, about then.
+fn is_near(d: &Decision, at: Time) -> bool {
+    let last = match d.reason {
+        Reason::Followed { span, .. } => d.at + span,
+        _ => d.at,
+    };
+    at.0.saturating_add(AROUND) >= d.at.0 && at.0 <= last.0.saturating_add(AROUND)
+}
+
+/// What is known of each WAN at a time: by the record, or else by the manager if it has not changed since.
+fn states_at(states: &mut Vec<StateAt>, told: &Told, managers: &[Status], at: Time, times: &Times) {
+    let manager = managers.iter().find(|status| status.daemon == told.manager);
+    for wan in known(std::slice::from_ref(told), manager.map_or(&[], std::slice::from_ref)) {
+        let of_it = |d: &&Decision| d.name.as_ref().is_some_and(|name| name.as_str() == wan);
+        let later = || told.record.iter().filter(of_it).find(|d| d.at > at);
+        let now = || manager.and_then(|status| status.wans.iter().find(|w| w.name == wan));
+        let (state, since, text) = if let Some(d) = decided(&told.record, &wan, at) {
+            (state_of(d), Some(seconds(times.wall_of(began(d)))), d.reason.to_string())
+        } else if let Some(d) = later() {
+            (state_before(d), None, "the record begins later".to_string())
+        } else if let Some(w) = now().filter(|w| times.now.0 - at.0 <= w.since_ms.saturating_mul(1000)) {
+            (w.state.as_str(), Some(seconds(times.wall_ago(w.since_ms))), w.reason.clone())
+        } else {
+            ("unknown", None, "the record begins later".to_string())
+        };
+        let (manager, state) = (told.manager.to_string(), state.to_string());
+        states.push(StateAt { manager, wan, state, since, text });
     }
 }
 
 /// The last decision before `at` that says in what state a WAN was.
-fn decided<'a>(record: &'a Record, name: &IfName, at: Time) -> Option<&'a Decision> {
+fn decided<'a>(record: &'a Record, name: &str, at: Time) -> Option<&'a Decision> {
     let before = || record.iter().rev().filter(|d| d.at <= at);
-    let of_it = |d: &Decision| d.name.as_ref() == Some(name);
+    let of_it = |d: &Decision| d.name.as_ref().is_some_and(|n| n.as_str() == name);
     let sets = |d: &&Decision| match d.reason {
         // Those of another run count no more.
         Reason::Started | Reason::Ended => true,
         Reason::Found | Reason::Excluded | Reason::Forgotten | Reason::NoPlace => of_it(d),
+        // The suspicion before it is in no record.
+        Reason::NoWitness { .. } => of_it(d),
         _ => of_it(d) && d.from != d.to,
     };
     // In a long quiet time only what sets no state may be left of it.
     before().find(sets).or_else(|| before().find(|d| of_it(d)))
+}
+
+/// When the state began that the decision told of.
+fn began(d: &Decision) -> Time {
+    match &d.reason {
+        Reason::NoWitness { evidence, .. } => d.at - evidence.span,
+        _ => d.at,
+    }
+}
+
+/// The state up to the first decision that is left.
+fn state_before(d: &Decision) -> &'static str {
+    match d.reason {
+        Reason::Found | Reason::NoPlace => "unmanaged",
+        _ => d.from.as_str(),
+    }
 }
 
 fn state_of(d: &Decision) -> &'static str {

@@ -5,13 +5,17 @@ use std::net::IpAddr;
 use super::super::Malformed;
 use super::super::nl::{self, Attrs, Request};
 use super::{DELRULE, Family, NEWRULE, RTPROT_BSBF, ip, octets};
+use crate::types::IfName;
 
+const FRA_DST: u16 = 1;
 const FRA_SRC: u16 = 2;
+const FRA_IIFNAME: u16 = 3;
 const FRA_PRIORITY: u16 = 6;
 const FRA_FWMARK: u16 = 10;
 const FRA_SUPPRESS_PREFIXLEN: u16 = 14;
 const FRA_TABLE: u16 = 15;
 const FRA_FWMASK: u16 = 16;
+const FRA_OIFNAME: u16 = 17;
 const FRA_PROTOCOL: u16 = 21;
 /// FR_ACT_TO_TBL: look the packet up in the rule's table.
 pub const TO_TABLE: u8 = 1;
@@ -45,6 +49,14 @@ pub struct AnyRule {
     pub protocol: u8,
     /// FR_ACT_: `TO_TABLE`, 6 blackhole, 7 unreachable, 8 prohibit.
     pub action: u8,
+    /// Packets from these addresses only.
+    pub source: Option<(IpAddr, u8)>,
+    /// Packets to these addresses only.
+    pub destination: Option<(IpAddr, u8)>,
+    /// Packets that came in here only.
+    pub iif: Option<IfName>,
+    /// Packets of sockets that are bound to this device only.
+    pub oif: Option<IfName>,
     /// FRA_FWMARK.
     pub mark: u32,
     /// FRA_FWMASK: the bits of a packet's mark that must be as in `mark`.
@@ -70,28 +82,33 @@ impl AnyRule {
 /// What is read of a rule's message beside what `AnyRule` has.
 struct Read {
     rule: AnyRule,
-    /// A source that is one host.
-    source: Option<IpAddr>,
     no_default: bool,
 }
 
 fn read(body: &[u8]) -> Result<Option<Read>, Malformed> {
     let Some(family) = Family::from_af(nl::u8_at(body, 0)?) else { return Ok(None) };
-    let is_host = nl::u8_at(body, 2)? == family.host_len();
+    let (destination_len, source_len) = (nl::u8_at(body, 1)?, nl::u8_at(body, 2)?);
     let mut rule = AnyRule {
         family,
         priority: 0,
         protocol: 0,
         action: nl::u8_at(body, 7)?,
+        source: None,
+        destination: None,
+        iif: None,
+        oif: None,
         mark: 0,
         mask: 0,
         table: u32::from(nl::u8_at(body, 4)?),
         inverted: nl::u32_at(body, 8)? & INVERT != 0,
     };
-    let (mut source, mut no_default) = (None, false);
+    let mut no_default = false;
     for attr in Attrs(body.get(12..).ok_or(Malformed)?) {
         match attr? {
-            (FRA_SRC, payload) => source = Some(ip(family, payload)?).filter(|_| is_host),
+            (FRA_SRC, payload) => rule.source = Some((ip(family, payload)?, source_len)),
+            (FRA_DST, payload) => rule.destination = Some((ip(family, payload)?, destination_len)),
+            (FRA_IIFNAME, payload) => rule.iif = nl::text(payload)?.parse().ok(),
+            (FRA_OIFNAME, payload) => rule.oif = nl::text(payload)?.parse().ok(),
             (FRA_PRIORITY, payload) => rule.priority = nl::u32_at(payload, 0)?,
             (FRA_FWMARK, payload) => rule.mark = nl::u32_at(payload, 0)?,
             (FRA_FWMASK, payload) => rule.mask = nl::u32_at(payload, 0)?,
@@ -101,14 +118,15 @@ fn read(body: &[u8]) -> Result<Option<Read>, Malformed> {
             _ => {}
         }
     }
-    Ok(Some(Read { rule, source, no_default }))
+    Ok(Some(Read { rule, no_default }))
 }
 
 /// Reads the body of an RTM_NEWRULE or RTM_DELRULE message; None for other people's rules.
 pub(super) fn ours(body: &[u8]) -> Result<Option<Rule>, Malformed> {
-    Ok(read(body)?.and_then(|Read { rule, source, no_default }| {
-        let AnyRule { priority, mask, table, .. } = rule;
-        source.filter(|_| rule.is_ours()).map(|source| Rule { priority, source, mask, table, no_default })
+    Ok(read(body)?.filter(|read| read.rule.is_ours()).and_then(|Read { rule, no_default }| {
+        let AnyRule { family, priority, mask, table, .. } = rule;
+        let (source, _) = rule.source.filter(|(_, len)| *len == family.host_len())?;
+        Some(Rule { priority, source, mask, table, no_default })
     }))
 }
 

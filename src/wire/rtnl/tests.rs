@@ -115,6 +115,8 @@ fn what_the_kernel_dumps_of_rules_reads_as_the_rules_that_were_asked_for() {
          08000a0000010000 08001000003f0000",
     ];
     let read = mwan3.map(|text| any_rule(&hex(text)).unwrap().unwrap());
+    assert_eq!(read.each_ref().map(|r| r.iif.as_ref().map(|name| name.as_str())), [Some("wan1"), None, None]);
+    assert_eq!(any_rule(&ours).unwrap().unwrap().source, Some(("192.0.2.2".parse().unwrap(), 32)));
     let seen = read.map(|r| (r.priority, r.action, r.mark, r.mask, r.table, r.inverted));
     assert_eq!(
         seen,
