@@ -24,6 +24,8 @@ pub const CASES: &[Case] = cases!("status":
     without_a_manager_every_form_says_so,
     why_has_the_numbers_of_a_blackhole,
     why_reads_what_a_killed_manager_left,
+    a_manager_that_hangs_is_told_of within 60,
+    what_cannot_be_written_is_an_error,
     times_and_names_that_are_none_are_refused,
     a_debug_report_masks_secrets,
     watching_into_a_pipe_outlives_the_manager,
@@ -235,7 +237,7 @@ fn why_reads_what_a_killed_manager_left() -> Result {
     let before = why(&managed.lab, &["wan2"])?;
     managed.crash();
     let ran = status(&managed.lab, &["why", "wan2"])?;
-    check!(ran.code == Some(0) && ran.stderr.contains("no manager runs"), "{ran:?}");
+    check!(ran.code == Some(0) && ran.stderr.contains("no manager answers"), "{ran:?}");
     let after = why(&managed.lab, &["wan2"])?;
     check!(!after.running && after.states.is_empty(), "{after:?}");
     let losses = |of: &Why| -> Vec<(u64, u64)> {
@@ -247,6 +249,30 @@ fn why_reads_what_a_killed_manager_left() -> Result {
     fs::remove_file("/var/run/bsbf/bond.record")?;
     let ran = status(&managed.lab, &["why"])?;
     check!(ran.code == Some(3) && ran.stdout.is_empty(), "without a record: {ran:?}");
+    Ok(())
+}
+
+fn a_manager_that_hangs_is_told_of() -> Result {
+    let mut managed = Managed::start(Lab::two_wans()?, &[])?;
+    managed.manager()?.signal(Signal::SIGSTOP)?;
+    let metrics = status(&managed.lab, &["--prometheus"])?;
+    check!(metrics.code == Some(1) && metrics.stderr.contains("it does not answer"), "{metrics:?}");
+    check!(metrics.stdout.lines().last() == Some("bsbf_up 0"), "{metrics:?}");
+    // What it decided is written down.
+    let told = why(&managed.lab, &["wan1"])?;
+    check!(!told.running && told.decisions.iter().any(|d| d.kind == "answered"), "{told:?}");
+    managed.manager()?.signal(Signal::SIGCONT)?;
+    managed.says(1, |wan| wan.state == "up", SOON)
+}
+
+fn what_cannot_be_written_is_an_error() -> Result {
+    let managed = Managed::start(Lab::two_wans()?, &[])?;
+    for form in [&[][..], &["--json"], &["--prometheus"], &["--debug-report"], &["why"]] {
+        let into_full = ["sh", "-c", "exec \"$@\" >/dev/full", "sh"];
+        let ran = manager::run_as(&managed.lab, &into_full, &[&["status"], form].concat())?;
+        let said = ran.stderr.contains("cannot write to stdout: ");
+        check!(ran.code == Some(1) && said, "{form:?} into a full disk: {ran:?}");
+    }
     Ok(())
 }
 
