@@ -171,7 +171,7 @@ fn without_a_manager_every_form_says_so() -> Result {
         check!(ran.stdout.is_empty() == (form == ["why"]), "{form:?}: {ran:?}");
     }
     let table = status(&lab, &[])?.stdout;
-    check!(table.contains("wan2: up") && table.contains("default via 198.18.2.1 metric 2"), "{table}");
+    check!(table.contains("wan2: up") && table.contains("via 198.18.2.1 src 198.18.2.2 metric 2"), "{table}");
     let Some(system) = shown(&status(&lab, &["--json"])?)?.system else { return failed("no system") };
     let wan = system.devices.iter().find(|device| device.name == "wan1");
     let sees = wan.is_some_and(|wan| {
@@ -300,7 +300,7 @@ fn a_debug_report_masks_secrets() -> Result {
         let parts = [
             "== versions",
             "bsbf ",
-            "default via 198.18.1.1 metric 1 proto static",
+            "default via 198.18.1.1 src 198.18.1.2 metric 1 proto static",
             "table 5201 proto bsbf",
             "lookup 5202",
             "net/mptcp/enabled = 1",
