@@ -36,6 +36,11 @@ pub struct Error {
 impl Error {
     /// An error that ends the command with [`EXIT_FAILED`].
     pub fn new(doing: &'static str, what: impl fmt::Display, cause: impl fmt::Display) -> Error {
+        Error::of(doing, &what, &cause)
+    }
+
+    /// The same once for all types: they are many, and each would have its own code.
+    fn of(doing: &'static str, what: &dyn fmt::Display, cause: &dyn fmt::Display) -> Error {
         Error { doing, what: what.to_string(), cause: cause.to_string(), exit: EXIT_FAILED }
     }
 

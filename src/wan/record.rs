@@ -185,14 +185,20 @@ impl Record {
             open = 1;
         } else {
             let first = self.ring.len().saturating_sub(open);
-            let names: Vec<Option<IfName>> = self.ring.iter().skip(first).map(|d| d.name.clone()).collect();
-            for (at, decision) in self.ring.iter_mut().skip(first).enumerate() {
+            for at in first..self.ring.len() {
+                let name_at = |at: usize| self.ring.get(at).and_then(|d| d.name.as_ref());
+                let name = name_at(at);
                 // Of several at once, each has what concerned its own device, and the first what concerned none of them.
                 let own = |change: &Change| {
                     let device = change.index().and_then(&name_of);
-                    decision.name.is_none() || device == decision.name || at == 0 && !names.contains(&device)
+                    let device = device.as_ref();
+                    let others = (first..self.ring.len()).all(|at| name_at(at) != device);
+                    name.is_none() || device == name || at == first && others
                 };
-                decision.outcome = sum(&own);
+                let outcome = sum(&own);
+                if let Some(decision) = self.ring.get_mut(at) {
+                    decision.outcome = outcome;
+                }
             }
         }
         self.ring.iter().skip(self.ring.len().saturating_sub(open))

@@ -2,6 +2,7 @@
 //! process; secrets are masked; each section says what it could not read.
 
 use std::fmt::{self, Write};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::config::{self, options};
@@ -162,21 +163,19 @@ fn kernel(report: &mut Report, world: &World, managers: &[Status]) {
 /// What it catches, as far as it was read, and what it does.
 fn rule_text(rule: &AnyRule) -> String {
     let AnyRule { family, priority, protocol, action, mark, mask, table, .. } = rule;
-    let mut text = format!("{priority}: {family}{}", if rule.inverted { " not" } else { "" });
-    for (word, prefix) in [("from", rule.source), ("to", rule.destination)] {
-        if let Some((address, len)) = prefix {
-            text += &format!(" {word} {address}/{len}");
-        }
-    }
-    for (word, name) in [("iif", &rule.iif), ("oif", &rule.oif)] {
-        if let Some(name) = name {
-            text += &format!(" {word} {name}");
-        }
-    }
-    if *mask != 0 {
-        text += &format!(" fwmark {mark:#x}/{mask:#x}");
-    }
-    text + &format!(" action {action} table {table} proto {protocol}")
+    let prefix = |word, prefix: Option<(IpAddr, u8)>| {
+        prefix.map_or(String::new(), |(a, len)| format!(" {word} {a}/{len}"))
+    };
+    let device =
+        |word, name: &Option<IfName>| name.as_ref().map_or(String::new(), |n| format!(" {word} {n}"));
+    format!(
+        "{priority}: {family}{}{}{}{}{} fwmark {mark:#x}/{mask:#x} action {action} table {table} proto {protocol}",
+        if rule.inverted { " not" } else { "" },
+        prefix("from", rule.source),
+        prefix("to", rule.destination),
+        device("iif", &rule.iif),
+        device("oif", &rule.oif)
+    )
 }
 
 fn settings(report: &mut Report, given: Option<&Path>) {

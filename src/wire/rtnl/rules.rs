@@ -105,10 +105,17 @@ fn read(body: &[u8]) -> Result<Option<Read>, Malformed> {
     let mut no_default = false;
     for attr in Attrs(body.get(12..).ok_or(Malformed)?) {
         match attr? {
-            (FRA_SRC, payload) => rule.source = Some((ip(family, payload)?, source_len)),
-            (FRA_DST, payload) => rule.destination = Some((ip(family, payload)?, destination_len)),
-            (FRA_IIFNAME, payload) => rule.iif = nl::text(payload)?.parse().ok(),
-            (FRA_OIFNAME, payload) => rule.oif = nl::text(payload)?.parse().ok(),
+            (kind @ (FRA_SRC | FRA_DST), payload) => {
+                let address = ip(family, payload)?;
+                match kind {
+                    FRA_SRC => rule.source = Some((address, source_len)),
+                    _ => rule.destination = Some((address, destination_len)),
+                }
+            }
+            (kind @ (FRA_IIFNAME | FRA_OIFNAME), payload) => {
+                let name = nl::text(payload)?.parse().ok();
+                *(if kind == FRA_IIFNAME { &mut rule.iif } else { &mut rule.oif }) = name;
+            }
             (FRA_PRIORITY, payload) => rule.priority = nl::u32_at(payload, 0)?,
             (FRA_FWMARK, payload) => rule.mark = nl::u32_at(payload, 0)?,
             (FRA_FWMASK, payload) => rule.mask = nl::u32_at(payload, 0)?,
