@@ -312,6 +312,16 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_counts_as_to_the_last_syn_that_it_may_be_to() {
+        for (after, counts) in [(900, 0), (1_020, 1_000), (2_020, 2_000), (3_500, 3_000)] {
+            let mut log = ProbeLog::default();
+            let probe = log.send(0, Method::Tcp, t(10), false);
+            let sent = log.answered(probe.seq, t(10 + after)).unwrap();
+            assert_eq!((sent.at, sent.again), (t(10 + counts), counts > 0), "{after} ms");
+        }
+    }
+
+    #[test]
     fn bytes_stay_counted_when_the_family_changes() {
         let mut log = ProbeLog::default();
         let ask = |log: &mut ProbeLog, method| {

@@ -192,8 +192,8 @@ impl Record {
                 let own = |change: &Change| {
                     let device = change.index().and_then(&name_of);
                     let device = device.as_ref();
-                    let others = (first..self.ring.len()).all(|at| name_at(at) != device);
-                    name.is_none() || device == name || at == first && others
+                    let is_nobodys = (first..self.ring.len()).all(|at| name_at(at) != device);
+                    name.is_none() || device == name || at == first && is_nobodys
                 };
                 let outcome = sum(&own);
                 if let Some(decision) = self.ring.get_mut(at) {

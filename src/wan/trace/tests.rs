@@ -297,3 +297,13 @@ fn a_last_line_that_is_not_whole_does_not_count() {
     assert_eq!(torn.by_ref().map(Result::unwrap).count(), 1);
     assert!(torn.is_torn());
 }
+
+#[test]
+fn settings_that_name_a_server_alone_read_back() {
+    let mut settings = Settings::default();
+    settings.targets.truncate(1);
+    settings.targets[0].is_server = true;
+    let text = Writer::new("bond", &settings, &Memory::default(), Time(5)).take();
+    let reader = Reader::new(text.as_bytes(), options::set).unwrap();
+    assert_eq!(reader.head().settings.options(), settings.options());
+}
