@@ -30,12 +30,10 @@ pub enum Class {
     Live,
     /// Works, but the owner wants it behind.
     LiveBackup,
-    /// Not known yet; its routes stay as they are.
+    /// Not known yet, or being taken down by its owner: its routes stay as they are.
     Unknown,
     /// Does not work.
     Dead,
-    /// Being taken down by its owner: it stays where it is, and goes with its address.
-    Released,
     /// No WAN of ours any more, by the settings: what was moved comes home.
     Left,
 }
@@ -61,7 +59,7 @@ pub fn plan(world: &World, wans: &[WanView], memory: &Memory) -> Vec<Change> {
             match wan.class {
                 Class::Live => plan.bring_home(wan),
                 Class::LiveBackup | Class::Dead => plan.put_behind(wan),
-                Class::Unknown | Class::Released | Class::Left => {}
+                Class::Unknown | Class::Left => {}
             }
         }
         plan.stand_in_front();

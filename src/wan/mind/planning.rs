@@ -121,7 +121,7 @@ impl Mind {
 
     fn route_view(&self, wan: &Wan) -> routes::WanView {
         let class = match wan.liveness.state() {
-            _ if wan.liveness.obstacle() == Some(Obstacle::Released) => Class::Released,
+            _ if wan.liveness.obstacle() == Some(Obstacle::Released) => Class::Unknown,
             State::Testing => Class::Unknown,
             State::Up | State::Suspect if self.settings.backup.contains(&wan.name) => Class::LiveBackup,
             State::Up | State::Suspect => Class::Live,
