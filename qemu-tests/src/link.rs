@@ -1,8 +1,10 @@
 //! What a link does to frames: rate, delay, jitter, loss, queue. The handle by which tests change it while
 //! traffic flows.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
+
+use portable_atomic::AtomicU64;
 
 /// How much a queue may hold unless told otherwise, in time at the link's rate. Cable and DSL modems
 /// have 100 to 300 ms, LTE modems up to several seconds.

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::prctl::set_timerslack;
 use nix::sys::socket::{MsgFlags, recv, send};
 use nix::sys::time::TimeSpec;
+use portable_atomic::AtomicU64;
 
 use crate::link::{Direction, Link};
 use crate::sys;
@@ -33,7 +34,7 @@ const GRAIN: Duration = Duration::from_micros(500);
 const NAP: Duration = Duration::from_millis(100);
 
 /// Nanoseconds by which the kernel may let this thread sleep longer than asked (50 us is usual).
-const TIMER_SLACK_NS: u64 = 1000;
+const TIMER_SLACK_NS: libc::c_ulong = 1000;
 
 type Buffer = Box<[u8; FRAME_MAX]>;
 

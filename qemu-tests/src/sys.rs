@@ -110,15 +110,17 @@ pub fn offloads_off(ifname: &str) -> io::Result<()> {
         request.ifr_ifru.ifru_data = value.as_mut_ptr().cast();
         // SAFETY: `request` and the ethtool_value that it points to outlive the call, and each of these
         // commands reads exactly one ethtool_value.
-        check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) })?;
+        check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL as libc::Ioctl, &raw mut request) })?;
     }
     Ok(())
 }
 
 /// Lets the calling thread run before all ordinary ones. Needs root outside of user namespaces.
 pub fn run_first() -> io::Result<()> {
+    // SAFETY: all zeroes is a valid sched_param; musl's has fields that Linux does not use.
+    let mut parameters: libc::sched_param = unsafe { mem::zeroed() };
     // The lowest of the real-time priorities is above every ordinary one.
-    let parameters = libc::sched_param { sched_priority: 1 };
+    parameters.sched_priority = 1;
     // SAFETY: the pointer is to a sched_param that outlives the call; 0 is the calling thread.
     check(unsafe { libc::sched_setscheduler(0, libc::SCHED_RR, &raw const parameters) })?;
     Ok(())

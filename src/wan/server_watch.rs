@@ -9,8 +9,11 @@ use crate::types::Time;
 
 /// This many of its answers must be missing in a row: 1.5 s at the interval below, longer than any handover.
 const LOST: usize = 6;
+/// A full queue drops questions like all else: half of those to a flooded WAN, so that six in a row is a matter of
+/// seconds, and twice as many is not.
+const LOST_IN_QUEUE: usize = 2 * LOST;
 /// After so many the questions go back to their turns: nobody vouches for the server.
-const GIVEN_UP: usize = 2 * LOST;
+const GIVEN_UP: usize = 3 * LOST;
 /// A server that misses a question is asked again this often.
 pub const INTERVAL: Duration = Duration::from_millis(250);
 /// A witness's answer stands for what was sent this much later.
@@ -21,7 +24,7 @@ const REACH: Duration = Duration::from_millis(300);
 pub struct ServerWatch {
     ok: bool,
     /// When the questions were sent whose answers are missing in a row, the last of them.
-    missing: heapless::Deque<Time, 8>,
+    missing: heapless::Deque<Time, GIVEN_UP>,
     count: usize,
     /// Answers in a row.
     streak: u32,
@@ -73,11 +76,12 @@ impl ServerWatch {
         self.ok && self.answered.is_some() && (1..GIVEN_UP).contains(&self.count)
     }
 
-    /// Its answers are missing here, and `witness` had one for what was asked in the same time.
-    pub fn is_lost_by(&self, witness: &ServerWatch) -> bool {
+    /// Its answers are missing here, and `witness` had one for what was asked in the same time. More are to be missing
+    /// where packets are `queueing`.
+    pub fn is_lost_by(&self, witness: &ServerWatch, queueing: bool) -> bool {
         let (Some(since), Some(last)) = (witness.answers_since, witness.answered) else { return false };
         let vouched = self.missing.iter().filter(|&&at| at >= since && at <= last + REACH).count();
-        self.ok && vouched >= LOST
+        self.ok && vouched >= if queueing { LOST_IN_QUEUE } else { LOST }
     }
 
     /// It answers again.
@@ -117,14 +121,25 @@ mod tests {
 
     #[test]
     fn a_server_that_answers_elsewhere_is_lost_here() {
-        assert!(watch(&SILENT).is_lost_by(&watch(&[1000, 2000, 3000])));
-        assert!(!watch(&SILENT).is_lost_by(&watch(&[1000, 2000])), "not asked lately");
+        assert!(watch(&SILENT).is_lost_by(&watch(&[1000, 2000, 3000]), false));
+        assert!(!watch(&SILENT).is_lost_by(&watch(&[1000, 2000]), false), "not asked lately");
+    }
+
+    #[test]
+    fn a_full_queue_is_given_twice_as_long() {
+        let witness = watch(&[1000, 2000, 3000, 4000, 5000]);
+        let silent =
+            |count| watch(&[&[1000][..], &(0..count).map(|i| -2000 - 250 * i).collect::<Vec<_>>()].concat());
+        assert!(silent(6).is_lost_by(&witness, false));
+        assert!(!silent(11).is_lost_by(&witness, true));
+        assert!(silent(12).is_lost_by(&witness, true));
+        assert!(silent(12).is_doubtful(), "asked often until then");
     }
 
     #[test]
     fn one_that_was_away_everywhere_is_not() {
         let first_to_hear = watch(&[1000, -2000, -2250, -2500, -2750, -3000, 3300]);
-        assert!(!watch(&SILENT).is_lost_by(&first_to_hear));
-        assert!(!watch(&SILENT).is_lost_by(&watch(&SILENT)));
+        assert!(!watch(&SILENT).is_lost_by(&first_to_hear, false));
+        assert!(!watch(&SILENT).is_lost_by(&watch(&SILENT), false));
     }
 }

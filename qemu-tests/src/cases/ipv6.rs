@@ -36,7 +36,6 @@ fn advertised() -> Result<Lab> {
     advertise::accept(&lab)?;
     for wan in 1..=lab.wans() {
         lab.client.run(&format!("ip -6 route del default dev {} metric {wan}", device(wan)))?;
-        advertise::send(&lab, wan, 1800)?;
     }
     Ok(lab)
 }
@@ -59,7 +58,17 @@ fn copies_stand_in_front_of_a_dead_wans_advertised_default() -> Result {
         let list = v6(routes, RA);
         list.len() == 2 && list.iter().all(|route| route.metric == ADVERTISED)
     };
-    let come = managed.routes.routes.wait(Instant::now(), SOON, both);
+    // Repeated, as real ISPs do: the kernel drops those that come before a device is ready.
+    let mut come = None;
+    for _ in 0..10 {
+        for wan in 1..=managed.lab.wans() {
+            advertise::send(&managed.lab, wan, 1800)?;
+        }
+        come = managed.routes.routes.wait(Instant::now(), SOON / 10, both);
+        if come.is_some() {
+            break;
+        }
+    }
     check!(come.is_some(), "no advertised defaults: {:?}", managed.routes.routes.now());
     let mut managed = managed;
     managed.begin(&[])?;

@@ -59,9 +59,9 @@ impl Mind {
     fn judge_server(&mut self, at: usize, now: Time, actions: &mut Vec<Action>) {
         let Some(wan) = self.wans.get(at) else { return };
         let others = self.wans.iter().enumerate().filter(|(i, _)| *i != at);
-        let witness = others
-            .map(|(_, w)| w)
-            .find(|w| is_up(wan) && wan.liveness.server().is_lost_by(w.liveness.server()));
+        let (server, queueing) = (wan.liveness.server(), wan.liveness.rtt().is_queueing());
+        let witness =
+            others.map(|(_, w)| w).find(|w| is_up(wan) && server.is_lost_by(w.liveness.server(), queueing));
         let (ok, reason) = match witness {
             Some(witness) => (false, Reason::ServerLost { witness: witness.name.clone() }),
             None if wan.liveness.server().is_back(self.settings.replies) => (true, Reason::ServerBack),
