@@ -31,6 +31,15 @@ impl Ns {
         Ok(ns)
     }
 
+    /// The namespace of this process.
+    pub fn own() -> Result<Ns> {
+        let path = "/proc/self/ns/net";
+        Ok(Ns {
+            name: "own".into(),
+            fd: Arc::new(File::open(path).doing(format_args!("open {path}"))?.into()),
+        })
+    }
+
     /// Runs a command line (words split at blanks, no shell) to its end and returns what it printed.
     /// An exit code other than 0 is a failure with the command's own words.
     pub fn run(&self, line: &str) -> Result<String> {

@@ -2,7 +2,9 @@
 //! the others, which mostly wait, several at a time.
 
 use std::env;
+use std::fs;
 use std::io::{Read, pipe};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -10,10 +12,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::failure::{Doing, Failure, Result, failed};
-use crate::{cases, sandbox};
+use crate::qemu::machine::MACHINE;
+use crate::{cases, qemu, sandbox};
 
 /// Exit code of a process whose test was skipped, as automake has it.
 const SKIPPED: u8 = 77;
+/// What a test prints after this is shown though it passed: a measurement.
+const RESULT: &str = "= ";
 /// How often a running test is looked at.
 const INTERVAL: Duration = Duration::from_millis(10);
 /// How long a test may take unless it says otherwise.
@@ -56,16 +61,27 @@ impl Case {
 }
 
 enum Verdict {
-    Passed,
+    /// With the lines that the test wants to be seen: they begin with [`RESULT`].
+    Passed(Vec<String>),
     Failed(String),
     Skipped(String),
 }
 
 /// `lab test [--list] [FILTER...]`: tests whose name contains any of the filters; all without one.
 pub fn test(arguments: &[String]) -> Result<ExitCode> {
+    run(cases::all(), None, arguments)
+}
+
+/// `lab qemu MACHINE.json [--list] [FILTER...]`: the same for the tests of that virtual machine.
+pub fn qemu(machine: &str, arguments: &[String]) -> Result<ExitCode> {
+    let machine = fs::canonicalize(machine).doing(format_args!("find {machine}"))?;
+    run(qemu::cases::all(), Some(&machine), arguments)
+}
+
+fn run(all: Vec<Case>, machine: Option<&Path>, arguments: &[String]) -> Result<ExitCode> {
     let (options, filters): (Vec<&String>, Vec<&String>) =
         arguments.iter().partition(|argument| argument.starts_with("--"));
-    let chosen: Vec<Case> = cases::all()
+    let chosen: Vec<Case> = all
         .into_iter()
         .filter(|case| filters.is_empty() || filters.iter().any(|filter| case.name.contains(filter.as_str())))
         .collect();
@@ -80,7 +96,7 @@ pub fn test(arguments: &[String]) -> Result<ExitCode> {
     let tally = Mutex::new(Tally::default());
     let (mut together, alone): (Vec<Case>, Vec<Case>) = chosen.into_iter().partition(|case| case.together);
     for case in &alone {
-        run_and_tell(case, &tally)?;
+        run_and_tell(case, machine, &tally)?;
     }
     // The long ones first, so that no core waits for one of them at the end.
     together.sort_by_key(|case| std::cmp::Reverse(case.limit));
@@ -88,7 +104,7 @@ pub fn test(arguments: &[String]) -> Result<ExitCode> {
     thread::scope(|scope| {
         let work = || -> Result {
             while let Some(case) = together.get(next.fetch_add(1, Relaxed)) {
-                run_and_tell(case, &tally)?;
+                run_and_tell(case, machine, &tally)?;
             }
             Ok(())
         };
@@ -110,16 +126,17 @@ struct Tally {
     skips: u32,
 }
 
-fn run_and_tell(case: &Case, tally: &Mutex<Tally>) -> Result {
+fn run_and_tell(case: &Case, machine: Option<&Path>, tally: &Mutex<Tally>) -> Result {
     let start = Instant::now();
-    let verdict = run_apart(case)?;
+    let verdict = run_apart(case, machine)?;
     let seconds = start.elapsed().as_secs_f32();
     // Held while printing, so that lines of different tests do not mix.
     let mut tally = tally.lock().unwrap_or_else(|e| e.into_inner());
     match verdict {
-        Verdict::Passed => {
+        Verdict::Passed(results) => {
             tally.passed += 1;
             println!("{} ... ok ({seconds:.1} s)", case.name);
+            results.iter().for_each(|line| println!("    {line}"));
         }
         Verdict::Skipped(why) => {
             tally.skips += 1;
@@ -135,10 +152,13 @@ fn run_and_tell(case: &Case, tally: &Mutex<Tally>) -> Result {
 }
 
 /// Runs a test in a process of its own; killing that one ends all that the test has started.
-fn run_apart(case: &Case) -> Result<Verdict> {
+fn run_apart(case: &Case, machine: Option<&Path>) -> Result<Verdict> {
     let (mut reader, writer) = pipe()?;
     let mut command = Command::new(env::current_exe()?);
     command.args([CASE_COMMAND, case.name]).stdin(Stdio::null());
+    if let Some(machine) = machine {
+        command.env(MACHINE, machine);
+    }
     command.stdout(writer.try_clone()?).stderr(writer);
     let mut child = command.spawn().doing("start a test")?;
     // Our copies of the pipe's writing end go with the command, so that the reader sees the end.
@@ -163,7 +183,10 @@ fn run_apart(case: &Case) -> Result<Verdict> {
     };
     let output = output.join().unwrap_or_default();
     Ok(match code {
-        Some(0) => Verdict::Passed,
+        Some(0) => {
+            let results = output.lines().filter(|line| line.starts_with(RESULT));
+            Verdict::Passed(results.map(str::to_string).collect())
+        }
         Some(code) if code == i32::from(SKIPPED) => {
             Verdict::Skipped(output.lines().last().unwrap_or_default().to_string())
         }
@@ -174,7 +197,7 @@ fn run_apart(case: &Case) -> Result<Verdict> {
 /// `lab case NAME`: the test itself, in this process. Its last line of output is the failure or the reason
 /// for the skip.
 pub fn case(name: &str) -> Result<ExitCode> {
-    let Some(case) = cases::all().into_iter().find(|case| case.name == name) else {
+    let Some(case) = cases::all().into_iter().chain(qemu::cases::all()).find(|case| case.name == name) else {
         return failed(format!("there is no test {name}"));
     };
     match sandbox::enter().and_then(|()| (case.run)()) {

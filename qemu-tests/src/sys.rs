@@ -110,7 +110,9 @@ pub fn offloads_off(ifname: &str) -> io::Result<()> {
         request.ifr_ifru.ifru_data = value.as_mut_ptr().cast();
         // SAFETY: `request` and the ethtool_value that it points to outlive the call, and each of these
         // commands reads exactly one ethtool_value.
-        check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL as libc::Ioctl, &raw mut request) })?;
+        check(unsafe {
+            libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL as libc::Ioctl, &raw mut request)
+        })?;
     }
     Ok(())
 }

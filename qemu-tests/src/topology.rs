@@ -13,15 +13,14 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use nix::net::if_::if_nametoindex;
 
-use crate::failure::{Doing, Result, failed};
+use crate::failure::{Doing, Result};
+use crate::far::{Far, forward, rp_filter, speak_mptcp};
 use crate::link::{Link, Wan};
 use crate::netifd::Netifd;
 use crate::ns::Ns;
-use crate::relay;
 use crate::sys;
 
 /// The server's address: MPTCP transfers and the proxy end there.
@@ -37,10 +36,7 @@ pub const MAX_WANS: usize = 8;
 /// BBR paces too carefully over several subflows of one bottleneck host to measure a manager with it.
 pub const CONGESTION_CONTROL: &str = "cubic";
 /// Permitted in every namespace of every kernel.
-const FALLBACK_CONGESTION_CONTROL: &str = "reno";
-
-/// Of the random numbers of the relays: the same in every run.
-const SEED: u32 = 0x9e37_79b9;
+pub(crate) const FALLBACK_CONGESTION_CONTROL: &str = "reno";
 
 /// Reverse-path filtering on the router (net.ipv4.conf.*.rp_filter).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,9 +69,7 @@ pub struct Lab {
     pub lan: Option<Ns>,
     /// Sets addresses and routes of the WANs as OpenWrt's netifd does.
     pub netifd: Netifd,
-    wire: Ns,
-    links: Vec<Arc<Link>>,
-    stop: Arc<AtomicBool>,
+    far: Far,
 }
 
 /// The router's ifindex of WAN i is this plus i.
@@ -104,12 +98,12 @@ impl Lab {
 
     /// How many WANs there are; they are numbered from 1.
     pub fn wans(&self) -> usize {
-        self.links.len()
+        self.far.links.len()
     }
 
     /// The link of a WAN, counted from 1 like every `wan` here.
     pub fn link(&self, wan: usize) -> &Arc<Link> {
-        &self.links[wan - 1]
+        &self.far.links[wan - 1]
     }
 
     /// The ISP of a WAN.
@@ -126,7 +120,7 @@ impl Lab {
     /// netifd is not told: what it does then differs by protocol, so tests say it.
     pub fn far_carrier(&self, wan: usize, on: bool) -> Result {
         let state = if on { "up" } else { "down" };
-        self.wire.run(&format!("ip link set r{wan} {state}")).map(|_| ())
+        self.far.wire.run(&format!("ip link set r{wan} {state}")).map(|_| ())
     }
 
     /// `ip link set wan<i> down` on the router; the kernel flushes the device's routes.
@@ -138,12 +132,6 @@ impl Lab {
     pub fn link_up(&self, wan: usize) -> Result {
         self.client.run(&format!("ip link set wan{wan} up"))?;
         self.netifd.ifup(wan)
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        self.stop.store(true, Relaxed);
     }
 }
 
@@ -174,129 +162,44 @@ impl Builder {
 
     /// Makes the namespaces, devices, addresses, routes and relays. Every WAN is up, with metric = number.
     pub fn build(self) -> Result<Lab> {
-        let count = self.wans.len();
-        if !(1..=MAX_WANS).contains(&count) {
-            return failed(format!("a lab has 1 to {MAX_WANS} WANs, not {count}"));
-        }
+        let far = Far::new(&self.wans, self.ipv6)?;
         let client = Ns::new("client")?;
-        let wire = Ns::new("wire")?;
-        let server = Ns::new("server")?;
-        let isps = (1..=count).map(|i| Ns::new(&format!("isp{i}"))).collect::<Result<Vec<Ns>>>()?;
-        self.set_sysctls(&client, &wire, &server, &isps)?;
-        self.make_links(&wire)?;
-        self.address_far_side(&server, &isps)?;
+        forward(&client, self.ipv6)?;
+        speak_mptcp(&client)?;
+        rp_filter(&client, self.rp_filter)?;
+        self.make_ports(&far.wire)?;
         let lan = if self.lan { Some(make_lan(&client)?) } else { None };
+        let count = self.wans.len();
         let lab = Lab {
             netifd: Netifd::new(client.clone(), count, self.ipv6),
-            links: self.wans.iter().map(|wan| Arc::new(Link::new(wan))).collect(),
-            stop: Arc::default(),
             client,
-            server,
-            isps,
+            server: far.server.clone(),
+            isps: far.isps.clone(),
             lan,
-            wire,
+            far,
         };
-        lab.start_relays()?;
         for wan in 1..=count {
+            lab.start_relay(wan)?;
             lab.client.run(&format!("ip link set wan{wan} up"))?;
             lab.netifd.ifup(wan)?;
         }
         Ok(lab)
     }
 
-    fn set_sysctls(&self, client: &Ns, wire: &Ns, server: &Ns, isps: &[Ns]) -> Result {
-        let rp_filter = |ns: &Ns, mode: RpFilter| {
-            // "default" before the devices exist, "all" because the larger of both holds.
-            ns.sysctl("net/ipv4/conf/all/rp_filter", mode as u8)?;
-            ns.sysctl("net/ipv4/conf/default/rp_filter", mode as u8)
-        };
-        for ns in [client, server].into_iter().chain(isps) {
-            // Nobody else has these addresses, and a tentative one keeps a router silent for a second.
-            ns.sysctl("net/ipv6/conf/default/accept_dad", 0)?;
-            ns.sysctl("net/ipv4/ip_forward", 1)?;
-            if self.ipv6 {
-                ns.sysctl("net/ipv6/conf/all/forwarding", 1)?;
-            }
-        }
-        for ns in [client, server] {
-            ns.sysctl("net/mptcp/enabled", 1)?;
-            // Namespaces inherit the host's choice, which may be bbr (see CONGESTION_CONTROL).
-            let wanted = ns.sysctl("net/ipv4/tcp_congestion_control", CONGESTION_CONTROL);
-            wanted.or_else(|_| ns.sysctl("net/ipv4/tcp_congestion_control", FALLBACK_CONGESTION_CONTROL))?;
-            // A transfer must not start with what an earlier one learnt.
-            ns.sysctl("net/ipv4/tcp_no_metrics_save", 1)?;
-            ns.run("ip mptcp limits set subflows 8 add_addr_accepted 8")?;
-        }
-        rp_filter(client, self.rp_filter)?;
-        rp_filter(server, RpFilter::Off)?;
-        for isp in isps {
-            rp_filter(isp, RpFilter::Strict)?;
-        }
-        // The wire must stay silent: no neighbour discovery of its own.
-        wire.sysctl("net/ipv6/conf/default/disable_ipv6", 1)
-    }
-
-    /// Both veth pairs of every WAN and those between the ISPs and the server. The two ends of each have
-    /// different ifindexes: with equal ones the kernel takes a veth for a device without a lower one and
-    /// delays news of a lost carrier by up to a second (net/core/link_watch.c, linkwatch_urgent_event).
-    fn make_links(&self, wire: &Ns) -> Result {
+    /// The veth pairs between router and wire. The two ends of each have different ifindexes: with equal ones
+    /// the kernel takes a veth for a device without a lower one and delays news of a lost carrier by up to a
+    /// second (net/core/link_watch.c, linkwatch_urgent_event).
+    fn make_ports(&self, wire: &Ns) -> Result {
         let mut lines = String::new();
         for i in 1..=self.wans.len() {
-            let (client, router, modem, customer) = (ifindex(i), 100 + i, 200 + i, 30);
-            let (transit, far) = (40, 50 + i);
+            let (client, router) = (ifindex(i), 100 + i);
             let _ = writeln!(
                 lines,
                 "link add wan{i} index {client} netns client type veth peer name r{i} index {router} netns wire\n\
-                 link add m{i} index {modem} netns wire type veth peer name customer index {customer} netns isp{i}\n\
-                 link add transit index {transit} netns isp{i} type veth peer name isp{i} index {far} netns server"
+                 link set r{i} up"
             );
-        }
-        wire.ip_batch(&lines)?;
-        let mut lines = String::new();
-        for i in 1..=self.wans.len() {
-            let _ = writeln!(lines, "link set r{i} up\nlink set m{i} up");
         }
         wire.ip_batch(&lines)
-    }
-
-    fn address_far_side(&self, server: &Ns, isps: &[Ns]) -> Result {
-        let mut lines = String::new();
-        for host in [SERVER].iter().chain(&INTERNET_HOSTS) {
-            let _ = writeln!(lines, "address add {host}/32 dev lo");
-        }
-        if self.ipv6 {
-            let _ = writeln!(lines, "address add {SERVER_V6}/128 dev lo nodad");
-        }
-        for (i, isp) in (1..).zip(isps) {
-            let _ = writeln!(
-                lines,
-                "link set isp{i} up\n\
-                 address add 198.19.{i}.2/24 dev isp{i}\n\
-                 route add 198.18.{i}.0/24 via 198.19.{i}.1"
-            );
-            let mut there = format!(
-                "link set customer up\nlink set transit up\n\
-                 address add 198.18.{i}.1/24 dev customer\n\
-                 address add 198.19.{i}.1/24 dev transit\n\
-                 route add default via 198.19.{i}.2\n"
-            );
-            if self.ipv6 {
-                let _ = writeln!(
-                    lines,
-                    "address add 2001:db8:19:{i}::2/64 dev isp{i} nodad\n\
-                     route add 2001:db8:18:{i}::/64 via 2001:db8:19:{i}::1"
-                );
-                let _ = writeln!(
-                    there,
-                    "address add 2001:db8:18:{i}::1/64 dev customer nodad\n\
-                     address add 2001:db8:19:{i}::1/64 dev transit nodad\n\
-                     route add default via 2001:db8:19:{i}::2"
-                );
-            }
-            isp.ip_batch(&there)?;
-            isp.enter(|| sys::offloads_off("customer")).doing("switch offloads off at the ISP")?;
-        }
-        server.ip_batch(&lines)
     }
 }
 
@@ -313,23 +216,11 @@ fn make_lan(client: &Ns) -> Result<Ns> {
 }
 
 impl Lab {
-    fn start_relays(&self) -> Result {
-        for (wan, link) in (1..).zip(&self.links) {
-            let ifname = device(wan);
-            self.client.enter(|| sys::offloads_off(&ifname)).doing("switch offloads off on the router")?;
-            let open = |name: String| {
-                let index = if_nametoindex(name.as_str())?;
-                sys::packet_socket(index)
-            };
-            let (router, modem) = self
-                .wire
-                .enter(|| -> std::io::Result<_> { Ok((open(format!("r{wan}"))?, open(format!("m{wan}"))?)) })
-                .doing("open packet sockets")?;
-            let (link, stop) = (link.clone(), self.stop.clone());
-            let seed = SEED.rotate_left(wan as u32);
-            self.wire
-                .thread(&format!("relay {wan}"), move || relay::run(&router, &modem, &link, seed, &stop))?;
-        }
-        Ok(())
+    fn start_relay(&self, wan: usize) -> Result {
+        let ifname = device(wan);
+        self.client.enter(|| sys::offloads_off(&ifname)).doing("switch offloads off on the router")?;
+        let open = || sys::packet_socket(if_nametoindex(format!("r{wan}").as_str())?);
+        let router = self.far.wire.enter(open).doing("open a packet socket")?;
+        self.far.relay(wan, router)
     }
 }

@@ -18,7 +18,7 @@ use crate::sys;
 use crate::topology::{CONGESTION_CONTROL, Lab, SERVER};
 
 /// The server listens here.
-const PORT: u16 = 5001;
+pub(crate) const PORT: u16 = 5001;
 /// A transfer ends by itself after this long.
 const LIMIT: Duration = Duration::from_secs(120);
 /// How long the last bytes may take after the sender has stopped: a full send buffer over a slow link.
@@ -133,6 +133,11 @@ fn socket(protocol: Protocol) -> Result<std::os::fd::OwnedFd> {
     Ok(fd)
 }
 
+/// Whether the connection is still MPTCP; kernels before 6.2 do not tell and it is false there.
+pub(crate) fn is_mptcp(stream: &TcpStream) -> bool {
+    sys::int_option(stream, libc::IPPROTO_TCP, TCP_IS_MPTCP).is_ok_and(|is| is != 0)
+}
+
 /// A listening socket of the calling thread's namespace.
 pub(crate) fn listen_on(address: SocketAddrV4, protocol: Protocol) -> Result<TcpListener> {
     let fd = socket(protocol)?;
@@ -154,7 +159,7 @@ fn is_nap(e: &std::io::Error) -> bool {
 }
 
 /// Returns how much the socket took.
-fn send_pattern(mut stream: TcpStream, stop: &AtomicBool) -> Result<u64> {
+pub(crate) fn send_pattern(mut stream: TcpStream, stop: &AtomicBool) -> Result<u64> {
     let start = Instant::now();
     stream.set_write_timeout(Some(NAP))?;
     let mut block = [0; BLOCK];
@@ -171,7 +176,7 @@ fn send_pattern(mut stream: TcpStream, stop: &AtomicBool) -> Result<u64> {
     Ok(sent)
 }
 
-fn receive_pattern(mut stream: TcpStream, timeline: &Timeline, stop: &AtomicBool) -> Result {
+pub(crate) fn receive_pattern(mut stream: TcpStream, timeline: &Timeline, stop: &AtomicBool) -> Result {
     stream.set_read_timeout(Some(NAP))?;
     let (mut got, mut wanted) = ([0; BLOCK], [0; BLOCK]);
     let mut total = 0;
@@ -188,8 +193,7 @@ fn receive_pattern(mut stream: TcpStream, timeline: &Timeline, stop: &AtomicBool
                 );
                 total += length as u64;
                 timeline.add(length);
-                let is_mptcp = sys::int_option(&stream, libc::IPPROTO_TCP, TCP_IS_MPTCP).unwrap_or(0);
-                timeline.is_mptcp.store(is_mptcp != 0, Relaxed);
+                timeline.is_mptcp.store(is_mptcp(&stream), Relaxed);
             }
             Err(e) if is_nap(&e) => {}
             Err(e) => return Err(e).doing(format_args!("receive after {total} bytes")),
@@ -228,7 +232,7 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    fn new() -> Arc<Timeline> {
+    pub(crate) fn new() -> Arc<Timeline> {
         let bins = (LIMIT + DRAIN).as_millis() / BIN.as_millis();
         Arc::new(Timeline {
             start: Instant::now(),
@@ -238,7 +242,7 @@ impl Timeline {
         })
     }
 
-    fn add(&self, length: usize) {
+    pub(crate) fn add(&self, length: usize) {
         if let Some(bin) = self.bins.get(self.bin(Instant::now())) {
             bin.fetch_add(length as u32, Relaxed);
         }

@@ -4,7 +4,7 @@ use std::env;
 use std::process::ExitCode;
 
 use qemu_tests::failure::{Failure, Result, failed};
-use qemu_tests::{bench, demo, runner};
+use qemu_tests::{bench, demo, guest, runner};
 
 const USAGE: &str = "\
 Usage: lab test [--list] [FILTER...]
@@ -39,10 +39,12 @@ fn main() -> ExitCode {
 fn run(arguments: &[String]) -> Result<ExitCode> {
     match arguments {
         [command, rest @ ..] if command == "test" => runner::test(rest),
+        [command, machine, rest @ ..] if command == "qemu" => runner::qemu(machine, rest),
         [command, name] if command == runner::CASE_COMMAND => runner::case(name),
         [command, rest @ ..] if command == "demo" => demo::run(rest),
         [command, rest @ ..] if command == "bench" => bench::run(rest),
         [command, rest @ ..] if command == bench::MEASURE_COMMAND => bench::measure(rest),
+        [command, rest @ ..] if command == guest::COMMAND => guest::run(rest),
         [help] if help == "--help" || help == "-h" => {
             println!("{USAGE}");
             Ok(ExitCode::SUCCESS)

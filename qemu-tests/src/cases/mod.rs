@@ -68,4 +68,4 @@ macro_rules! cases {
         &[$($crate::runner::Case::new(concat!($group, "::", stringify!($claim)), $claim)$(.within($seconds))?),+]
     };
 }
-use cases;
+pub(crate) use cases;

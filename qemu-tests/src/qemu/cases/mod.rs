@@ -1,0 +1,17 @@
+//! The tests of `lab qemu`: what a router's architecture, kernel and hardware can break.
+
+mod bonding;
+mod breaks;
+mod commands;
+mod cost;
+mod inside;
+mod usb;
+
+use crate::runner::Case;
+
+/// Every test, those that measure first.
+pub fn all() -> Vec<Case> {
+    let alone = [cost::CASES, bonding::CASES, breaks::CASES, inside::CASES];
+    let together = [commands::CASES, usb::CASES];
+    alone.concat().into_iter().chain(together.concat().into_iter().map(Case::together)).collect()
+}

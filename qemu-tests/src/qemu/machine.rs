@@ -1,0 +1,203 @@
+//! A virtual machine as `cargo xtask qemu` describes it, and one that runs.
+
+use std::env;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use miniserde::{Deserialize, json};
+
+use super::monitor::Monitor;
+use crate::failure::{Doing, Result, failed};
+use crate::ns::{Ns, Running};
+
+/// Names the description's file in the environment of a test.
+pub const MACHINE: &str = "LAB_MACHINE";
+/// Within this time qemu opens its sockets, long before the guest's first instruction.
+const START: Duration = Duration::from_secs(20);
+const INTERVAL: Duration = Duration::from_millis(10);
+/// Cards share so many PCI slots as functions of them.
+const SLOTS: usize = 4;
+/// So much of the console is part of a failure's report.
+const LAST_LINES: usize = 50;
+
+/// What xtask knows of a machine: target/qemu/ARCH/machine.json.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Machine {
+    /// OpenWrt's name of the architecture.
+    pub arch: String,
+    /// The emulator and its arguments for the bare machine.
+    pub qemu: Vec<String>,
+    /// The Debian package of the emulator.
+    pub package: String,
+    /// The kernel's file.
+    pub kernel: String,
+    /// The root file system as a cpio archive.
+    pub initramfs: String,
+    /// The kernel's name of the serial port.
+    pub console: String,
+    /// The model of network cards.
+    pub nic: String,
+    /// The first of the four PCI slots for them: on some boards not every slot has an interrupt.
+    pub nic_slot: usize,
+    /// The arguments that add a USB host controller.
+    pub usb: Vec<String>,
+    /// The directory for the consoles of failed tests.
+    pub logs: String,
+}
+
+impl Machine {
+    /// Reads a description.
+    pub fn read(path: &Path) -> Result<Machine> {
+        let text = fs::read_to_string(path).doing(format_args!("read {}", path.display()))?;
+        json::from_str(&text).or_else(|_| failed(format!("{} describes no machine", path.display())))
+    }
+
+    /// The machine under test.
+    pub fn of_test() -> Result<Machine> {
+        match env::var_os(MACHINE) {
+            Some(path) => Machine::read(Path::new(&path)),
+            None => failed(format!("{MACHINE} names no machine: this test is for `lab qemu`")),
+        }
+    }
+}
+
+/// One network card: frames go through two unix datagram sockets, one frame each.
+#[derive(Clone, Debug)]
+pub struct Card {
+    /// The monitor's name for the card.
+    pub id: String,
+    /// Its hardware address.
+    pub mac: String,
+    /// Where qemu gets frames from.
+    pub guest: PathBuf,
+    /// Where qemu sends frames to.
+    pub host: PathBuf,
+}
+
+/// A running machine; it is killed when this is dropped.
+pub struct Vm {
+    /// Commands to the hardware.
+    pub monitor: Monitor,
+    process: Running,
+    console: PathBuf,
+    complaints: PathBuf,
+    package: String,
+}
+
+impl Vm {
+    /// Switches a machine with these cards on. Its sockets and console are files in `dir`; those of the cards
+    /// are there when this returns.
+    pub fn start(machine: &Machine, ns: &Ns, cards: &[Card], dir: &Path) -> Result<Vm> {
+        let Some((program, arguments)) = machine.qemu.split_first() else {
+            return failed(format!("the description of {} names no emulator", machine.arch));
+        };
+        let (qmp, console, complaints) = (dir.join("qmp"), dir.join("console"), dir.join("qemu"));
+        let mut command = ns.command(program);
+        command.args(arguments).args(&machine.usb);
+        command.args(["-display", "none", "-vga", "none", "-monitor", "none", "-no-reboot", "-nic", "none"]);
+        command.arg("-serial").arg(format!("file:{}", console.display()));
+        command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", qmp.display()));
+        command.args(["-kernel", &machine.kernel, "-initrd", &machine.initramfs]);
+        // A panic ends the machine: it reboots at once, and -no-reboot makes that an exit.
+        command.args(["-append", &format!("console={} rdinit=/init quiet panic=-1", machine.console)]);
+        for (i, card) in cards.iter().enumerate() {
+            let Card { id, mac, guest, host } = card;
+            command.arg("-netdev").arg(format!(
+                "dgram,id={id},local.type=unix,local.path={},remote.type=unix,remote.path={}",
+                guest.display(),
+                host.display()
+            ));
+            let (slot, function) = (machine.nic_slot + i % SLOTS, i / SLOTS);
+            command.arg("-device").arg(format!(
+                "{},netdev={id},id=nic-{id},mac={mac},addr={slot:#x}.{function},multifunction=on",
+                machine.nic
+            ));
+        }
+        let said = File::create(&complaints).doing("make qemu's log")?;
+        command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said);
+        let mut process = ns.spawn(&mut command)?;
+        let start = Instant::now();
+        let monitor = loop {
+            match Monitor::connect(&qmp) {
+                Ok(monitor) => break monitor,
+                Err(why) => {
+                    if !process.is_alive() {
+                        let said = fs::read_to_string(&complaints).unwrap_or_default();
+                        return failed(explain(said.trim(), &machine.package));
+                    }
+                    if start.elapsed() > START {
+                        return Err(why);
+                    }
+                }
+            }
+            sleep(INTERVAL);
+        };
+        Ok(Vm { monitor, process, console, complaints, package: machine.package.clone() })
+    }
+
+    /// Adds a device of this model; `more` are further properties as JSON members.
+    pub fn plug_in(&mut self, model: &str, id: &str, more: &str) -> Result {
+        let arguments = format!("{{\"driver\":\"{model}\",\"id\":\"{id}\",{more}}}");
+        let added = self.monitor.execute("device_add", &arguments);
+        added.map_err(|why| crate::failure::Failure::Failed(explain(&why.to_string(), &self.package)))
+    }
+
+    /// Takes a device away.
+    pub fn unplug(&mut self, id: &str) -> Result {
+        self.monitor.execute("device_del", &format!("{{\"id\":\"{id}\"}}"))
+    }
+
+    /// Pulls the cable of a card, or plugs it in.
+    pub fn set_link(&mut self, id: &str, up: bool) -> Result {
+        self.monitor.execute("set_link", &format!("{{\"name\":\"nic-{id}\",\"up\":{up}}}"))
+    }
+
+    /// Fails, with the console's last lines, if the machine has ended: by a panic, or by qemu's own fault.
+    pub fn check_alive(&mut self) -> Result {
+        if self.process.is_alive() {
+            return Ok(());
+        }
+        let said = fs::read_to_string(&self.complaints).unwrap_or_default();
+        failed(format!("the machine has ended: {} {}", said.trim(), self.last_lines()))
+    }
+
+    /// Everything that the guest's kernel has printed.
+    pub fn console(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.console).unwrap_or_default()).into_owned()
+    }
+
+    /// The last of it, for reports.
+    pub fn last_lines(&self) -> String {
+        let console = self.console();
+        let lines: Vec<&str> = console.lines().collect();
+        let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
+        format!("the last {LAST_LINES} lines of its console:\n{last}")
+    }
+}
+
+/// qemu's complaint, with what to do about it where that is known.
+fn explain(said: &str, package: &str) -> String {
+    let lacks = ["is not a valid device model", "not found in any module", "failed to find romfile"];
+    if lacks.iter().any(|words| said.contains(words)) {
+        return format!("{said}: this qemu lacks a device that Debian's package {package} has");
+    }
+    format!("qemu has ended: {said}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::explain;
+
+    #[test]
+    fn a_missing_device_is_told_with_the_package_that_has_it() {
+        let said = "qemu-system-mips: -device usb-net: 'usb-net' is not a valid device model name";
+        let told = explain(said, "qemu-system-mips");
+        assert!(
+            told.contains("usb-net") && told.ends_with("Debian's package qemu-system-mips has"),
+            "{told}"
+        );
+    }
+}
