@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::failure::{Doing, Failure, Result, failed};
-use crate::qemu::machine::MACHINE;
+use crate::qemu::machine::{MACHINE, Machine, last_lines};
 use crate::{cases, qemu, sandbox};
 
 /// Exit code of a process whose test was skipped, as automake has it.
@@ -23,6 +23,8 @@ const RESULT: &str = "= ";
 const INTERVAL: Duration = Duration::from_millis(10);
 /// How long a test may take unless it says otherwise.
 const LIMIT: Duration = Duration::from_secs(30);
+/// A machine on which only the tests that mostly wait make sense may take so many times as long for them.
+const SLOWER: u32 = 4;
 /// How many of the tests that mostly wait run at a time.
 const JOBS: usize = 4;
 /// The hidden subcommand that runs one test in this process.
@@ -60,6 +62,9 @@ impl Case {
     }
 }
 
+/// The virtual machine that is tested, if one is, with the file that describes it.
+type Vm<'a> = Option<(&'a Path, &'a Machine)>;
+
 enum Verdict {
     /// With the lines that the test wants to be seen: they begin with [`RESULT`].
     Passed(Vec<String>),
@@ -67,31 +72,41 @@ enum Verdict {
     Skipped(String),
 }
 
-/// `lab test [--list] [FILTER...]`: tests whose name contains any of the filters; all without one.
+/// `lab test [--list | --slow] [FILTER...]`: tests whose name contains any of the filters; all without one.
 pub fn test(arguments: &[String]) -> Result<ExitCode> {
     run(cases::all(), None, arguments)
 }
 
 /// `lab qemu MACHINE.json [--list] [FILTER...]`: the same for the tests of that virtual machine.
 pub fn qemu(machine: &str, arguments: &[String]) -> Result<ExitCode> {
-    let machine = fs::canonicalize(machine).doing(format_args!("find {machine}"))?;
-    run(qemu::cases::all(), Some(&machine), arguments)
+    let path = fs::canonicalize(machine).doing(format_args!("find {machine}"))?;
+    let machine = Machine::read(&path)?;
+    run(qemu::cases::all(), Some((&path, &machine)), arguments)
 }
 
-fn run(all: Vec<Case>, machine: Option<&Path>, arguments: &[String]) -> Result<ExitCode> {
+fn run(all: Vec<Case>, machine: Vm<'_>, arguments: &[String]) -> Result<ExitCode> {
     let (options, filters): (Vec<&String>, Vec<&String>) =
         arguments.iter().partition(|argument| argument.starts_with("--"));
-    let chosen: Vec<Case> = all
+    let mut chosen: Vec<Case> = all
         .into_iter()
         .filter(|case| filters.is_empty() || filters.iter().any(|filter| case.name.contains(filter.as_str())))
         .collect();
     match options.as_slice() {
         [] => {}
+        [only] if *only == "--slow" => {
+            chosen.retain(|case| case.together);
+            chosen.iter_mut().for_each(|case| case.limit *= SLOWER);
+        }
         [only] if *only == "--list" => {
             chosen.iter().for_each(|case| println!("{}", case.name));
             return Ok(ExitCode::SUCCESS);
         }
-        _ => return failed(format!("unknown option {:?}; usage: lab test [--list] [FILTER...]", options)),
+        _ => {
+            return failed(format!(
+                "unknown option {:?}; usage: lab test [--list | --slow] [FILTER...]",
+                options
+            ));
+        }
     }
     let tally = Mutex::new(Tally::default());
     let (mut together, alone): (Vec<Case>, Vec<Case>) = chosen.into_iter().partition(|case| case.together);
@@ -126,10 +141,11 @@ struct Tally {
     skips: u32,
 }
 
-fn run_and_tell(case: &Case, machine: Option<&Path>, tally: &Mutex<Tally>) -> Result {
+fn run_and_tell(case: &Case, machine: Vm<'_>, tally: &Mutex<Tally>) -> Result {
     let start = Instant::now();
     let verdict = run_apart(case, machine)?;
     let seconds = start.elapsed().as_secs_f32();
+    let console = machine.map(|(_, machine)| machine.console(case.name));
     // Held while printing, so that lines of different tests do not mix.
     let mut tally = tally.lock().unwrap_or_else(|e| e.into_inner());
     match verdict {
@@ -146,18 +162,26 @@ fn run_and_tell(case: &Case, machine: Option<&Path>, tally: &Mutex<Tally>) -> Re
             tally.failures += 1;
             println!("{} ... FAILED ({seconds:.1} s)", case.name);
             output.lines().for_each(|line| println!("    {line}"));
+            if let Some(console) = &console {
+                last_lines(console).lines().for_each(|line| println!("    {line}"));
+            }
+            return Ok(());
         }
+    }
+    if let Some(console) = &console {
+        // Nobody asks for it; it may not be there.
+        let _ = fs::remove_file(console);
     }
     Ok(())
 }
 
 /// Runs a test in a process of its own; killing that one ends all that the test has started.
-fn run_apart(case: &Case, machine: Option<&Path>) -> Result<Verdict> {
+fn run_apart(case: &Case, machine: Vm<'_>) -> Result<Verdict> {
     let (mut reader, writer) = pipe()?;
     let mut command = Command::new(env::current_exe()?);
     command.args([CASE_COMMAND, case.name]).stdin(Stdio::null());
-    if let Some(machine) = machine {
-        command.env(MACHINE, machine);
+    if let Some((description, _)) = machine {
+        command.env(MACHINE, description);
     }
     command.stdout(writer.try_clone()?).stderr(writer);
     let mut child = command.spawn().doing("start a test")?;

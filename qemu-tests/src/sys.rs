@@ -12,6 +12,10 @@ use libc::{c_int, c_void, socklen_t};
 /// Multipath TCP (include/uapi/linux/in.h).
 pub const IPPROTO_MPTCP: c_int = 262;
 
+/// Socket options of MPTCP (include/linux/socket.h, include/uapi/linux/mptcp.h).
+const SOL_MPTCP: c_int = 284;
+const MPTCP_INFO: c_int = 1;
+
 /// Neither send on a packet socket through the qdisc nor see what is sent (include/uapi/linux/if_packet.h).
 const PACKET_QDISC_BYPASS: c_int = 20;
 const PACKET_IGNORE_OUTGOING: c_int = 23;
@@ -83,15 +87,16 @@ pub fn set_option(fd: &impl AsRawFd, level: c_int, name: c_int, value: &[u8]) ->
     Ok(())
 }
 
-/// getsockopt of an int.
-pub fn int_option(fd: &impl AsRawFd, level: c_int, name: c_int) -> io::Result<c_int> {
-    let mut value: c_int = 0;
-    let mut length = mem::size_of::<c_int>() as socklen_t;
-    // SAFETY: the pointers describe `value` and its length, which outlive the call.
+/// The flags of an MPTCP connection (MPTCP_INFO; Linux 5.16).
+pub fn mptcp_flags(fd: &impl AsRawFd) -> io::Result<u32> {
+    // struct mptcp_info begins with six u8, and after them, aligned, u32 mptcpi_flags.
+    let mut info = [0u32; 3];
+    let mut length = mem::size_of_val(&info) as socklen_t;
+    // SAFETY: the pointers describe `info` and its length, which outlive the call.
     check(unsafe {
-        libc::getsockopt(fd.as_raw_fd(), level, name, (&raw mut value).cast(), &raw mut length)
+        libc::getsockopt(fd.as_raw_fd(), SOL_MPTCP, MPTCP_INFO, (&raw mut info).cast(), &raw mut length)
     })?;
-    Ok(value)
+    Ok(info[2])
 }
 
 /// Switches the segmentation, checksum and receive offloads of a device of this namespace off, so that

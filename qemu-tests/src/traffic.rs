@@ -28,8 +28,8 @@ const BIN: Duration = Duration::from_millis(10);
 /// Blocking reads and writes return after this long to see whether they should end.
 const NAP: Duration = Duration::from_millis(100);
 const BLOCK: usize = 16 * 1024;
-/// Answers 0 once the connection has fallen back to plain TCP (include/uapi/linux/tcp.h).
-const TCP_IS_MPTCP: i32 = 43;
+/// Of struct mptcp_info, the flag of a connection that has fallen back to TCP (include/uapi/linux/mptcp.h).
+const FALLBACK: u32 = 1;
 
 /// What carries the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,9 +133,10 @@ fn socket(protocol: Protocol) -> Result<std::os::fd::OwnedFd> {
     Ok(fd)
 }
 
-/// Whether the connection is still MPTCP; kernels before 6.2 do not tell and it is false there.
+/// Whether the connection is still MPTCP. Of one that has fallen back the kernel answers as a TCP socket does,
+/// which knows no such question, or sets the flag.
 pub(crate) fn is_mptcp(stream: &TcpStream) -> bool {
-    sys::int_option(stream, libc::IPPROTO_TCP, TCP_IS_MPTCP).is_ok_and(|is| is != 0)
+    sys::mptcp_flags(stream).is_ok_and(|flags| flags & FALLBACK == 0)
 }
 
 /// A listening socket of the calling thread's namespace.

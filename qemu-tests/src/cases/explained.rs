@@ -20,16 +20,16 @@ use crate::traffic::Transfer;
 pub const LOADED: &[Case] = cases!("explained":
     a_blackhole_under_load within 60,
     a_slow_and_thin_wan within 120,
+    a_blackhole_and_the_recovery within 60,
+    more_wans_than_places within 60,
 );
 pub const CASES: &[Case] = cases!("explained":
-    a_blackhole_and_the_recovery within 60,
     an_outage_of_the_world within 60,
     what_the_kernel_says within 90,
     a_wan_that_flaps within 90,
     the_server_lost_on_one_wan within 60,
     what_others_and_the_owner_change within 60,
     restarts_keep_the_record within 60,
-    more_wans_than_places within 60,
 );
 
 const NAMES: [&str; 2] = ["wan1", "wan2"];

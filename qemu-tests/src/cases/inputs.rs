@@ -112,7 +112,8 @@ fn the_helper_makes_the_asked_state_hold() -> Result {
 
 /// Runs the manager for some seconds without a capability.
 fn without(capability: &str) -> Result<Ran> {
-    if Command::new("setpriv").arg("--version").output().is_err() {
+    // busybox has a program of the name that knows less.
+    if !Command::new("setpriv").arg("--version").output().is_ok_and(|done| done.status.success()) {
         return skipped("there is no 'setpriv' (util-linux)");
     }
     let lab = Lab::two_wans()?;

@@ -55,6 +55,11 @@ impl Machine {
         json::from_str(&text).or_else(|_| failed(format!("{} describes no machine", path.display())))
     }
 
+    /// Where the console of a test's machine is written, and kept if the test fails.
+    pub fn console(&self, test: &str) -> PathBuf {
+        Path::new(&self.logs).join(format!("{}.console", test.replace("::", ".")))
+    }
+
     /// The machine under test.
     pub fn of_test() -> Result<Machine> {
         match env::var_os(MACHINE) {
@@ -82,19 +87,18 @@ pub struct Vm {
     /// Commands to the hardware.
     pub monitor: Monitor,
     process: Running,
-    console: PathBuf,
     complaints: PathBuf,
     package: String,
 }
 
 impl Vm {
-    /// Switches a machine with these cards on. Its sockets and console are files in `dir`; those of the cards
-    /// are there when this returns.
-    pub fn start(machine: &Machine, ns: &Ns, cards: &[Card], dir: &Path) -> Result<Vm> {
+    /// Switches a machine with these cards on. Its sockets are files in `dir`, and those of the cards are there
+    /// when this returns; everything that it says goes to the file `console`.
+    pub fn start(machine: &Machine, ns: &Ns, cards: &[Card], dir: &Path, console: &Path) -> Result<Vm> {
         let Some((program, arguments)) = machine.qemu.split_first() else {
             return failed(format!("the description of {} names no emulator", machine.arch));
         };
-        let (qmp, console, complaints) = (dir.join("qmp"), dir.join("console"), dir.join("qemu"));
+        let (qmp, complaints) = (dir.join("qmp"), dir.join("qemu"));
         let mut command = ns.command(program);
         command.args(arguments).args(&machine.usb);
         command.args(["-display", "none", "-vga", "none", "-monitor", "none", "-no-reboot", "-nic", "none"]);
@@ -135,7 +139,7 @@ impl Vm {
             }
             sleep(INTERVAL);
         };
-        Ok(Vm { monitor, process, console, complaints, package: machine.package.clone() })
+        Ok(Vm { monitor, process, complaints, package: machine.package.clone() })
     }
 
     /// Adds a device of this model; `more` are further properties as JSON members.
@@ -155,27 +159,22 @@ impl Vm {
         self.monitor.execute("set_link", &format!("{{\"name\":\"nic-{id}\",\"up\":{up}}}"))
     }
 
-    /// Fails, with the console's last lines, if the machine has ended: by a panic, or by qemu's own fault.
+    /// Fails if the machine has ended: by a panic, or by qemu's own fault.
     pub fn check_alive(&mut self) -> Result {
         if self.process.is_alive() {
             return Ok(());
         }
         let said = fs::read_to_string(&self.complaints).unwrap_or_default();
-        failed(format!("the machine has ended: {} {}", said.trim(), self.last_lines()))
+        failed(format!("the machine has ended: {}", said.trim()))
     }
+}
 
-    /// Everything that the guest's kernel has printed.
-    pub fn console(&self) -> String {
-        String::from_utf8_lossy(&fs::read(&self.console).unwrap_or_default()).into_owned()
-    }
-
-    /// The last of it, for reports.
-    pub fn last_lines(&self) -> String {
-        let console = self.console();
-        let lines: Vec<&str> = console.lines().collect();
-        let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
-        format!("the last {LAST_LINES} lines of its console:\n{last}")
-    }
+/// The end of a console, for reports.
+pub fn last_lines(console: &Path) -> String {
+    let text = String::from_utf8_lossy(&fs::read(console).unwrap_or_default()).into_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
+    format!("the last {LAST_LINES} lines of {}:\n{last}", console.display())
 }
 
 /// qemu's complaint, with what to do about it where that is known.

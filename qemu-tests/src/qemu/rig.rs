@@ -55,7 +55,9 @@ impl Rig {
         let dir = Path::new(DIR);
         fs::create_dir_all(dir).doing("make the machine's directory")?;
         let cards: Vec<Card> = (0..=wans.len()).map(|i| card(i, dir)).collect();
-        let vm = Vm::start(&machine, &far.wire, &cards, dir)?;
+        let test = std::env::args().next_back().unwrap_or_default();
+        fs::create_dir_all(&machine.logs).doing(format_args!("make {}", machine.logs))?;
+        let vm = Vm::start(&machine, &far.wire, &cards, dir, &machine.console(&test))?;
         for (i, card) in cards.iter().enumerate() {
             let wired = far.wire.enter(|| cable(card)).doing("connect the machine's cards")?;
             match i {
@@ -84,8 +86,7 @@ impl Rig {
                 return Ok(());
             }
             if start.elapsed() > BOOT {
-                let last = self.vm.last_lines();
-                return failed(format!("the machine has not booted within {BOOT:?}: {routes:?}; {last}"));
+                return failed(format!("the machine has not booted within {BOOT:?}: {routes:?}"));
             }
             sleep(INTERVAL);
         }

@@ -81,7 +81,7 @@ fn a_modems_serial_port_answers_at_commands() -> Result {
     logged(&rig, &["hotplug: tty ACTION=add", "DEVNAME=ttyUSB0"])?;
     let said = rig.agent.shell(
         "stty -F /dev/ttyUSB0 115200 raw -echo && exec 3<>/dev/ttyUSB0 && printf 'AT+CGMI\\r' >&3 && \
-         timeout 10 sed -n '/Quectel/p;/OK/q;/ERROR/q' <&3",
+timeout 10 head -n 4 <&3",
     )?;
     check!(said.contains("Quectel"), "the modem says {said:?}");
     Ok(())
