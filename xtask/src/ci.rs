@@ -22,14 +22,7 @@ pub fn test(paths: &Paths, filter: Option<&str>) -> ExitCode {
 
 /// The release binaries for `arch`, or for every router.
 pub fn build(paths: &Paths, arch: Option<&str>) -> Result<ExitCode> {
-    let mut targets = targets::all(&paths.root)?;
-    if let Some(arch) = arch {
-        let names: Vec<String> = targets.iter().map(|t| t.arch.clone()).collect();
-        targets.retain(|t| t.arch == arch);
-        if targets.is_empty() {
-            return Err(format!("no architecture {arch}; there are: {}", names.join(", ")));
-        }
-    }
+    let targets = targets::named(&paths.root, arch)?;
     let mut sum = Tally::default();
     run_builds(paths, &targets, &mut sum);
     Ok(close(sum))

@@ -21,8 +21,17 @@ pub struct Build {
     pub outcome: Result<()>,
 }
 
+/// A program of this repository that runs on routers, or on their emulators.
+pub struct Program {
+    package: &'static str,
+    name: &'static str,
+}
+
+pub const PRODUCT: Program = Program { package: "bsbf", name: "bsbf" };
+pub const LAB: Program = Program { package: "qemu-tests", name: "lab" };
+
 /// What all architectures share.
-struct Tools {
+pub struct Tools {
     toolchain: Toolchain,
     zig: Zig,
     /// What the host's build says to `--list`.
@@ -34,7 +43,7 @@ pub fn build(paths: &Paths, targets: &[Target]) -> Vec<Build> {
     let tools = Tools::find(paths, targets);
     let build_one = |target: &Target| {
         let built = match &tools {
-            Ok(tools) => build_target(paths, tools, target),
+            Ok(tools) => compile(paths, tools, target, &PRODUCT),
             Err(why) => Err(why.clone()),
         };
         let size = built.as_ref().ok().and_then(|file| fs::metadata(file).ok()).map(|m| m.len());
@@ -49,7 +58,7 @@ pub fn build(paths: &Paths, targets: &[Target]) -> Vec<Build> {
 
 impl Tools {
     /// Installs what is missing, all before the first build.
-    fn find(paths: &Paths, targets: &[Target]) -> Result<Tools> {
+    pub fn find(paths: &Paths, targets: &[Target]) -> Result<Tools> {
         for target in targets {
             debian::need(target.emulator()?.0, "qemu-user-static")?;
         }
@@ -59,18 +68,24 @@ impl Tools {
         let list = process::output(Command::new(paths.host_binary()).arg("--list"))?;
         Ok(Tools { toolchain, zig, list })
     }
+
+    /// The names of the product's commands: each line of the list begins with one.
+    pub fn names(&self) -> Vec<String> {
+        self.list.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_string).collect()
+    }
 }
 
-/// Gives the path of the finished binary.
-fn build_target(paths: &Paths, tools: &Tools, target: &Target) -> Result<PathBuf> {
-    println!("xtask: building for {}", target.arch);
+/// Builds one program for one architecture and gives the path of the finished binary.
+pub fn compile(paths: &Paths, tools: &Tools, target: &Target, program: &Program) -> Result<PathBuf> {
+    let Program { package, name } = program;
+    println!("xtask: building {name} for {}", target.arch);
     let triple = &target.rust_target;
     let linker = tools.zig.linker(target)?;
     // Beside the host's builds: two toolchains in one directory would rebuild each other's work.
     let cross_dir = paths.target.join("cross");
     let mut cargo = tools.toolchain.cargo(&paths.root);
-    cargo.args(["build", "--release", "--locked", "--package", "bsbf", "--target", triple, "--target-dir"]);
-    cargo.arg(&cross_dir).args(["--config", "cross.toml"]);
+    cargo.args(["build", "--release", "--locked", "--package", package, "--bin", name, "--target", triple]);
+    cargo.arg("--target-dir").arg(&cross_dir).args(["--config", "cross.toml"]);
     cargo.args(["--config", &format!("target.{triple}.linker={:?}", linker.display().to_string())]);
     cargo.args(["--config", &format!("target.{triple}.rustflags=[\"-Ctarget-cpu={}\"]", target.rust_cpu)]);
     if target.small {
@@ -78,8 +93,8 @@ fn build_target(paths: &Paths, tools: &Tools, target: &Target) -> Result<PathBuf
     }
     process::run(&mut cargo)?;
 
-    let built = cross_dir.join(triple).join("release/bsbf");
-    let finished = paths.dist().join(&target.arch).join("bsbf");
+    let built = cross_dir.join(triple).join("release").join(name);
+    let finished = paths.dist().join(&target.arch).join(name);
     let bytes = fs::read(&built).map_err(|e| format!("cannot read {}: {e}", built.display()))?;
     let bytes = elf::cut(bytes)?;
     let write = || {

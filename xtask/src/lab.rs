@@ -1,6 +1,6 @@
 //! The host's own binary, its tests, and the lab (`qemu-tests`) that runs it in network namespaces.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::paths::Paths;
@@ -36,12 +36,23 @@ pub fn lab_test(paths: &Paths, filter: Option<&str>) -> (Tally, Result<()>) {
         Ok(mut lab) => count(lab.args(filter)),
         Err(why) => (Tally::default(), Err(why)),
     };
-    // A lab that has no closing line has not done its job, whatever its exit status.
-    let outcome = match outcome {
-        Ok(()) if counted == Tally::default() && filter.is_none() => Err("the lab ran no test".to_string()),
-        outcome => outcome,
-    };
-    (counted, outcome)
+    has_run(counted, outcome, filter.is_none())
+}
+
+/// The lab's tests in the guest that machine.json describes; `program` is the lab that [`build`] gives.
+pub fn qemu_test(program: &Path, machine: &Path, tests: &[&str]) -> (Tally, Result<()>) {
+    let (counted, outcome) = count(Command::new(program).arg("qemu").arg(machine).args(tests));
+    has_run(counted, outcome, true)
+}
+
+/// A lab without a closing line has not done its job, whatever its exit status.
+fn has_run(counted: Tally, outcome: Result<()>, has_tests: bool) -> (Tally, Result<()>) {
+    match outcome {
+        Ok(()) if counted == Tally::default() && has_tests => {
+            (counted, Err("the lab ran no test".to_string()))
+        }
+        outcome => (counted, outcome),
+    }
 }
 
 /// The lab's live view, on this terminal.

@@ -16,6 +16,7 @@ mod fuzz;
 mod lab;
 mod paths;
 mod process;
+mod qemu;
 mod tally;
 mod targets;
 mod toolchain;
@@ -33,6 +34,8 @@ const HELP: &str = "Usage: cargo xtask COMMAND [ARGUMENTS]
   demo [ARGUMENTS]   live view of a bonded router in a lab of network namespaces
   test [FILTER]      unit and property tests, then the lab's tests; FILTER is a part of their names
   build [ARCH|all]   static binaries for routers in target/dist/ARCH/bsbf, each one checked
+  qemu [ARCH|all] [TEST...]
+                     the lab's tests in virtual routers, in QEMU with the kernel and CPU of ARCH; TEST is a name
   fuzz [SECONDS]     every fuzz target for so long, 20 s if not said; fails with the input that broke one
   bench [OPTIONS]    failover, recovery, goodput and cost of the static binary beside the kernel alone;
                      under an hour, --quick: minutes; see bench --help
@@ -40,6 +43,7 @@ const HELP: &str = "Usage: cargo xtask COMMAND [ARGUMENTS]
   help               this text
 
 Architectures are the files in targets/. Missing Debian packages are installed, and it is said which.
+What qemu fetches or compiles for its guests is kept in ~/.cache/bsbf/qemu, or below XDG_CACHE_HOME.
 ";
 
 fn main() -> ExitCode {
@@ -66,6 +70,7 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ["test", filter] => Ok(ci::test(&paths, Some(filter))),
         ["build"] | ["build", "all"] => ci::build(&paths, None),
         ["build", arch] => ci::build(&paths, Some(arch)),
+        ["qemu", words @ ..] => qemu::command(&paths, words),
         ["fuzz"] => Ok(fuzz::all(&paths, fuzz::SECONDS)),
         ["fuzz", seconds] => match seconds.parse() {
             // libFuzzer takes 0 for "without end".

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::Result;
+use crate::qemu::machine;
 
 /// One architecture and how to build for it.
 #[derive(Clone, Debug, Deserialize)]
@@ -33,6 +34,8 @@ pub struct Target {
     /// Built without the product's default features, for flash where every KiB counts.
     #[serde(default)]
     pub small: bool,
+    /// The virtual router of `cargo xtask qemu`.
+    pub machine: machine::Machine,
 }
 
 /// The floating point ABI.
@@ -88,6 +91,19 @@ pub fn all(root: &Path) -> Result<Vec<Target>> {
         }
     }
     targets.sort_by(|a, b| a.arch.cmp(&b.arch));
+    Ok(targets)
+}
+
+/// The architecture of this name, or every one.
+pub fn named(root: &Path, arch: Option<&str>) -> Result<Vec<Target>> {
+    let mut targets = all(root)?;
+    if let Some(arch) = arch {
+        let names: Vec<String> = targets.iter().map(|t| t.arch.clone()).collect();
+        targets.retain(|t| t.arch == arch);
+        if targets.is_empty() {
+            return Err(format!("no architecture {arch}; there are: {}", names.join(", ")));
+        }
+    }
     Ok(targets)
 }
 
@@ -152,6 +168,15 @@ mod tests {
         for target in targets() {
             assert!((1..=614_400).contains(&target.size_budget), "{}: {}", target.arch, target.size_budget);
         }
+    }
+
+    #[test]
+    fn an_unknown_architecture_is_told_which_there_are() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        assert_eq!(named(root, Some("x86_64")).unwrap().len(), 1);
+        assert_eq!(named(root, None).unwrap().len(), targets().len());
+        let why = named(root, Some("mips")).unwrap_err();
+        assert!(why.starts_with("no architecture mips; there are: ") && why.contains("mips_24kc"), "{why}");
     }
 
     #[test]

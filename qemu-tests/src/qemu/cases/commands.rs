@@ -44,7 +44,7 @@ fn exit_codes_are_the_documented_ones() -> Result {
         ("bsbf-mptcp-helper remove wan1", 0),
         ("bsbf-bond --release wan1", 1),
         // Timers, which once never fired on 32-bit MIPS: it asks, waits, and prints one round.
-        ("timeout 20 bsbf-netspeed --count 2 wan1", 0),
+        ("timeout 20 bsbf-netspeed 0.5 wan1 --count 2", 0),
     ] {
         let ran = rig.agent.run(&["sh", "-c", line])?;
         check!(ran.code == code, "`{line}` ended with {} and not {code}: {}", ran.code, ran.output);

@@ -1,0 +1,98 @@
+//! `qemu`: virtual routers, one for each architecture, in which the lab runs its tests.
+//!
+//! A guest is a kernel, busybox and iproute2's `ip` from Debian, kept in a cache outside the repository; and our
+//! binary, the lab and the files of qemu-tests/router/, new each time. What the lab has to know of it is in
+//! target/qemu/ARCH/machine.json.
+
+mod apt;
+mod cache;
+mod compiled;
+mod cpio;
+mod files;
+mod image;
+mod libraries;
+pub mod machine;
+mod modules;
+mod packaged;
+mod parts;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use crate::cross::Tools;
+use crate::paths::Paths;
+use crate::tally::Tally;
+use crate::targets::{self, Target};
+use crate::{Result, ci, cross, debian, lab};
+use cache::Cache;
+use image::Programs;
+use parts::Parts;
+
+/// What all architectures share.
+struct Common {
+    tools: Tools,
+    cache: Cache,
+    /// The lab's program, for this machine.
+    lab: PathBuf,
+}
+
+/// Runs the tests of these names, or all, in a guest of the architecture that the first word names, or of each.
+pub fn command(paths: &Paths, words: &[&str]) -> Result<ExitCode> {
+    let (arch, tests) = match words {
+        [] => (None, words),
+        ["all", tests @ ..] => (None, tests),
+        [arch, tests @ ..] => (Some(*arch), tests),
+    };
+    let targets = targets::named(&paths.root, arch)?;
+    let mut sum = Tally::default();
+    run(paths, &targets, tests, &mut sum);
+    Ok(ci::close(sum))
+}
+
+/// The same as a part of other commands. An architecture whose guest cannot be made does not stop the others.
+pub fn run(paths: &Paths, targets: &[Target], tests: &[&str], sum: &mut Tally) {
+    let common = Common::find(paths, targets);
+    for target in targets {
+        let prepared = match &common {
+            Ok(common) => prepare(paths, common, target).map(|machine| (common, machine)),
+            Err(why) => Err(why.clone()),
+        };
+        let (counted, outcome) = match prepared {
+            Ok((common, machine)) => lab::qemu_test(&common.lab, &machine, tests),
+            Err(why) => (Tally::default(), Err(why)),
+        };
+        sum.step(&format!("qemu {}", target.arch), counted, outcome);
+    }
+}
+
+impl Common {
+    fn find(paths: &Paths, targets: &[Target]) -> Result<Common> {
+        Ok(Common { tools: Tools::find(paths, targets)?, cache: Cache::find()?, lab: lab::build(paths)? })
+    }
+}
+
+/// Makes the guest of one architecture, and gives the path of its machine.json.
+fn prepare(paths: &Paths, common: &Common, target: &Target) -> Result<PathBuf> {
+    let start = Instant::now();
+    let machine = &target.machine;
+    let program =
+        machine.qemu.first().ok_or_else(|| format!("targets/{}.toml: qemu is empty", target.arch))?;
+    debian::need(program, &machine.package)?;
+    let parts = Parts::find(&common.cache, &paths.root, target)?;
+    let programs = Programs {
+        bsbf: cross::compile(paths, &common.tools, target, &cross::PRODUCT)?,
+        lab: cross::compile(paths, &common.tools, target, &cross::LAB)?,
+        names: common.tools.names(),
+    };
+    let dir = paths.target.join("qemu").join(&target.arch);
+    let image = image::build(&paths.root, target, &parts, &programs, &dir)?;
+    let description = machine::describe(target, &parts.linux.join(parts::KERNEL), &image, &dir)?;
+    println!(
+        "xtask: {} is ready after {:.1} s: {}",
+        target.arch,
+        start.elapsed().as_secs_f32(),
+        description.display()
+    );
+    Ok(description)
+}
