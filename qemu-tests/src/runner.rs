@@ -123,7 +123,9 @@ fn run(all: Vec<Case>, machine: Vm<'_>, arguments: &[String]) -> Result<ExitCode
             }
             Ok(())
         };
-        let workers: Vec<_> = (0..JOBS).map(|_| scope.spawn(work)).collect();
+        // A virtual machine keeps a processor busy for itself, and xtask runs several at a time.
+        let jobs = if machine.is_some() { 1 } else { JOBS };
+        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
         workers
             .into_iter()
             .try_for_each(|worker| worker.join().unwrap_or_else(|_| failed("a worker panicked")))

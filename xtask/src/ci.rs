@@ -5,17 +5,33 @@ use std::process::{Command, ExitCode};
 use crate::paths::Paths;
 use crate::tally::Tally;
 use crate::targets::Target;
-use crate::{Result, cross, fuzz, lab, process, targets};
+use crate::{Result, cross, fuzz, lab, process, qemu, targets};
 
 /// How long `ci` runs each fuzz target: long enough to find what a change breaks, not to find what is rare.
 const FUZZ_SECONDS: u32 = 10;
 
-/// Unit and property tests, then the lab's.
+/// The virtual routers of `test`: 32 and 64 bits. `ci` runs all.
+const ROUTERS: [&str; 2] = ["mipsel_24kc", "aarch64_cortex-a53"];
+
+/// Unit and property tests, the lab's, and those of two virtual routers. A filter is for the first two.
 pub fn test(paths: &Paths, filter: Option<&str>) -> ExitCode {
     let mut sum = Tally::default();
     run_tests(paths, filter, &mut sum);
-    if sum.passed + sum.failed == 0 {
-        sum.check("test", Err(format!("no test's name has {:?} in it", filter.unwrap_or_default())));
+    if let Some(filter) = filter {
+        if sum.passed + sum.failed == 0 {
+            sum.check(
+                "test",
+                Err(format!("no test's name has {filter:?} in it; see xtask qemu for a router's")),
+            );
+        }
+        return close(sum);
+    }
+    match targets::all(&paths.root) {
+        Ok(mut targets) => {
+            targets.retain(|target| ROUTERS.contains(&target.arch.as_str()));
+            qemu::run(paths, &targets, &[], &mut sum);
+        }
+        Err(why) => sum.check("targets", Err(why)),
     }
     close(sum)
 }
@@ -36,7 +52,10 @@ pub fn all(paths: &Paths) -> ExitCode {
     run_tests(paths, None, &mut sum);
     fuzz::run(paths, FUZZ_SECONDS, &mut sum);
     match targets::all(&paths.root) {
-        Ok(targets) => run_builds(paths, &targets, &mut sum),
+        Ok(targets) => {
+            run_builds(paths, &targets, &mut sum);
+            qemu::run(paths, &targets, &[], &mut sum);
+        }
         Err(why) => sum.check("targets", Err(why)),
     }
     close(sum)
@@ -72,8 +91,12 @@ fn run_builds(paths: &Paths, targets: &[Target], sum: &mut Tally) {
     }
 }
 
-/// Prints the closing line; the exit status says whether anything failed.
+/// Repeats what failed and prints the closing line; the exit status says whether anything failed.
 pub fn close(sum: Tally) -> ExitCode {
+    if !sum.failures.is_empty() {
+        println!("\nwhat failed:");
+        sum.failures.iter().for_each(|line| println!("{line}"));
+    }
     println!("{sum}");
     if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -26,22 +26,24 @@ pub fn build(paths: &Paths) -> Result<PathBuf> {
 pub fn cargo_test(paths: &Paths, filter: Option<&str>) -> (Tally, Result<()>) {
     let mut test = process::cargo(&paths.root);
     test.args(["test", "--locked", "--no-fail-fast", "--workspace"]).args(filter);
-    count(&mut test)
+    count(&mut test, "")
 }
 
 /// The lab's tests, with the host's release binary.
 pub fn lab_test(paths: &Paths, filter: Option<&str>) -> (Tally, Result<()>) {
     let prepared = lab(paths, "test");
     let (counted, outcome) = match prepared {
-        Ok(mut lab) => count(lab.args(filter)),
+        Ok(mut lab) => count(lab.args(filter), ""),
         Err(why) => (Tally::default(), Err(why)),
     };
     has_run(counted, outcome, filter.is_none())
 }
 
-/// The lab's tests in the guest that machine.json describes; `program` is the lab that [`build`] gives.
-pub fn qemu_test(program: &Path, machine: &Path, tests: &[&str]) -> (Tally, Result<()>) {
-    let (counted, outcome) = count(Command::new(program).arg("qemu").arg(machine).args(tests));
+/// The lab's tests in the guest of this architecture, which machine.json describes; `program` is the lab that
+/// [`build`] gives.
+pub fn qemu_test(program: &Path, arch: &str, machine: &Path, tests: &[&str]) -> (Tally, Result<()>) {
+    let mut qemu = Command::new(program);
+    let (counted, outcome) = count(qemu.arg("qemu").arg(machine).args(tests), &format!("{arch}: "));
     has_run(counted, outcome, true)
 }
 
@@ -84,9 +86,9 @@ fn lab(paths: &Paths, command: &str) -> Result<Command> {
     Ok(lab)
 }
 
-/// Runs a test program and adds up its summary lines.
-fn count(command: &mut Command) -> (Tally, Result<()>) {
+/// Runs a test program, whose lines are shown after `title`, and adds up its summary lines.
+fn count(command: &mut Command, title: &str) -> (Tally, Result<()>) {
     let mut counted = Tally::default();
-    let outcome = process::watch(command, |line| counted.read(line));
+    let outcome = process::watch(command, title, |line| counted.read(line));
     (counted, outcome)
 }

@@ -32,14 +32,15 @@ type Result<T> = std::result::Result<T, String>;
 const HELP: &str = "Usage: cargo xtask COMMAND [ARGUMENTS]
 
   demo [ARGUMENTS]   live view of a bonded router in a lab of network namespaces
-  test [FILTER]      unit and property tests, then the lab's tests; FILTER is a part of their names
+  test [FILTER]      unit and property tests, the lab's tests, and those of two virtual routers; with FILTER
+                     the first two, of those whose names have it in them
   build [ARCH|all]   static binaries for routers in target/dist/ARCH/bsbf, each one checked
   qemu [ARCH|all] [TEST...]
                      the lab's tests in virtual routers, in QEMU with the kernel and CPU of ARCH; TEST is a name
   fuzz [SECONDS]     every fuzz target for so long, 20 s if not said; fails with the input that broke one
   bench [OPTIONS]    failover, recovery, goodput and cost of the static binary beside the kernel alone;
                      under an hour, --quick: minutes; see bench --help
-  ci                 formatting, lints, test, fuzz, build all
+  ci                 formatting, lints, unit tests, lab, fuzz, build all, qemu all
   help               this text
 
 Architectures are the files in targets/. Missing Debian packages are installed, and it is said which.

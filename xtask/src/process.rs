@@ -29,8 +29,8 @@ pub fn run(command: &mut Command) -> Result<()> {
     if status.success() { Ok(()) } else { Err(format!("{status}: {}", words(command))) }
 }
 
-/// Runs the command, shows its standard output as it comes and hands every line to `see`.
-pub fn watch(command: &mut Command, mut see: impl FnMut(&str)) -> Result<()> {
+/// Runs the command, shows its standard output as it comes, each line after `title`, and hands every line to `see`.
+pub fn watch(command: &mut Command, title: &str, mut see: impl FnMut(&str)) -> Result<()> {
     let name = words(command);
     let cannot = |e| format!("cannot run {name}: {e}");
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(cannot)?;
@@ -39,8 +39,11 @@ pub fn watch(command: &mut Command, mut see: impl FnMut(&str)) -> Result<()> {
         let mut line = Vec::new();
         // Bytes, not `lines()`: a test may print what is not UTF-8, and it must not end the watch.
         while stdout.read_until(b'\n', &mut line).map_err(cannot)? > 0 {
-            let mut screen = std::io::stdout();
-            let _ = screen.write_all(&line).and_then(|()| screen.flush());
+            // Held for the whole line: several commands may be watched at a time.
+            let mut screen = std::io::stdout().lock();
+            let shown = screen.write_all(title.as_bytes()).and_then(|()| screen.write_all(&line));
+            let _ = shown.and_then(|()| screen.flush());
+            drop(screen);
             see(String::from_utf8_lossy(&line).trim_end());
             line.clear();
         }

@@ -16,8 +16,12 @@ mod modules;
 mod packaged;
 mod parts;
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Instant;
 
 use crate::cross::Tools;
@@ -50,20 +54,30 @@ pub fn command(paths: &Paths, words: &[&str]) -> Result<ExitCode> {
     Ok(ci::close(sum))
 }
 
-/// The same as a part of other commands. An architecture whose guest cannot be made does not stop the others.
+/// The same as a part of other commands. An architecture whose guest cannot be made does not stop the others. As many
+/// guests run at a time as there are processors, for an emulated one mostly keeps one of them busy.
 pub fn run(paths: &Paths, targets: &[Target], tests: &[&str], sum: &mut Tally) {
-    let common = Common::find(paths, targets);
+    let common = match Common::find(paths, targets) {
+        Ok(common) => common,
+        Err(why) => return sum.check("qemu", Err(why)),
+    };
+    let mut guests = Vec::new();
     for target in targets {
-        let prepared = match &common {
-            Ok(common) => prepare(paths, common, target).map(|machine| (common, machine)),
-            Err(why) => Err(why.clone()),
-        };
-        let (counted, outcome) = match prepared {
-            Ok((common, machine)) => lab::qemu_test(&common.lab, &machine, tests),
-            Err(why) => (Tally::default(), Err(why)),
-        };
-        sum.step(&format!("qemu {}", target.arch), counted, outcome);
+        match prepare(paths, &common, target) {
+            Ok(machine) => guests.push((&target.arch, machine)),
+            Err(why) => sum.check(&format!("qemu {}", target.arch), Err(why)),
+        }
     }
+    let (next, sum) = (AtomicUsize::new(0), Mutex::new(sum));
+    let work = || {
+        while let Some((arch, machine)) = guests.get(next.fetch_add(1, Relaxed)) {
+            let (counted, outcome) = lab::qemu_test(&common.lab, arch, machine, tests);
+            let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
+            sum.step(&format!("qemu {arch}"), counted, outcome);
+        }
+    };
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| (0..processors).for_each(|_| drop(scope.spawn(work))));
 }
 
 impl Common {

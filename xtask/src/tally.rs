@@ -5,18 +5,30 @@ use std::fmt;
 use crate::Result;
 
 /// How many tests passed, failed and were skipped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub passed: u32,
     pub failed: u32,
     pub skipped: u32,
+    /// What the failed ones said, to be repeated at the end: what stands far above may be lost.
+    pub failures: Vec<String>,
+    /// The lines being read are those of a failed test.
+    in_failure: bool,
 }
 
 impl Tally {
-    /// Adds what `line` says if it is the summary line of a test program.
+    /// Adds what `line` says if it is the summary line of a test program, or tells of a failure.
     pub fn read(&mut self, line: &str) {
-        let Some(counts) = cargo_test_line(line).or_else(|| lab_line(line)) else { return };
-        self.add(counts);
+        if let Some(counts) = cargo_test_line(line).or_else(|| lab_line(line)) {
+            self.add(counts);
+        }
+        // The lab's tests, and cargo's: the latter's words come in a block of their own later on.
+        let begins = line.contains(" ... FAILED") || line.starts_with("---- ");
+        let goes_on = line.starts_with("    ") || line.starts_with("thread '") || line.starts_with("  ");
+        self.in_failure = begins || (self.in_failure && goes_on);
+        if self.in_failure {
+            self.failures.push(line.to_string());
+        }
     }
 
     /// Adds another sum.
@@ -24,6 +36,7 @@ impl Tally {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
+        self.failures.extend(other.failures);
     }
 
     /// Counts a check that is one test by itself, and says what was wrong.
@@ -31,7 +44,7 @@ impl Tally {
         match outcome {
             Ok(()) => self.passed += 1,
             Err(why) => {
-                eprintln!("xtask: {name}: {why}");
+                self.tell(name, &why);
                 self.failed += 1;
             }
         }
@@ -40,11 +53,18 @@ impl Tally {
     /// Counts a step whose tests counted themselves: an error is one more failure if none of them was
     /// seen to fail, for then the step broke off.
     pub fn step(&mut self, name: &str, counted: Tally, outcome: Result<()>) {
+        let nothing_failed = counted.failed == 0;
         self.add(counted);
         if let Err(why) = outcome {
-            eprintln!("xtask: {name}: {why}");
-            self.failed += u32::from(counted.failed == 0);
+            self.tell(name, &why);
+            self.failed += u32::from(nothing_failed);
         }
+    }
+
+    fn tell(&mut self, name: &str, why: &str) {
+        let line = format!("xtask: {name}: {why}");
+        eprintln!("{line}");
+        self.failures.push(line);
     }
 }
 
@@ -62,6 +82,7 @@ fn cargo_test_line(line: &str) -> Option<Tally> {
         passed: count(counts.next()?, "passed")?,
         failed: count(counts.next()?, "failed")?,
         skipped: count(counts.next()?, "ignored")?,
+        ..Tally::default()
     })
 }
 
@@ -72,6 +93,7 @@ fn lab_line(line: &str) -> Option<Tally> {
         passed: count(counts.next()?, "passed")?,
         failed: count(counts.next()?, "failed")?,
         skipped: count(counts.next()?, "skipped")?,
+        ..Tally::default()
     })
 }
 
@@ -100,6 +122,32 @@ mod tests {
             "lab: 7 passed, 1 failed, 4 skipped",
         ]);
         assert_eq!(sum.to_string(), "22 passed, 3 failed, 5 skipped");
+    }
+
+    #[test]
+    fn what_failed_tests_said_is_kept() {
+        let sum = read(&[
+            "links::rate_holds ... ok (2.0 s)",
+            "    = 19.8 Mbit/s",
+            "load::a_swap_stalls_nothing ... FAILED (9.1 s)",
+            "    the transfer stalled for 2 s",
+            "links::delay_holds ... ok (2.0 s)",
+            "---- wan::tests::adds stdout ----",
+            "thread 'wan::tests::adds' panicked at src/wan.rs:3:5:",
+            "  left: 1",
+            "",
+            "lab: 2 passed, 1 failed, 0 skipped",
+        ]);
+        assert_eq!(
+            sum.failures,
+            [
+                "load::a_swap_stalls_nothing ... FAILED (9.1 s)",
+                "    the transfer stalled for 2 s",
+                "---- wan::tests::adds stdout ----",
+                "thread 'wan::tests::adds' panicked at src/wan.rs:3:5:",
+                "  left: 1",
+            ]
+        );
     }
 
     #[test]

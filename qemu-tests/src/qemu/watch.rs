@@ -33,9 +33,14 @@ impl Watch {
         thread::spawn({
             let seen = seen.clone();
             move || {
-                while let Ok(Some(line)) = program.line() {
-                    if let Ok(now) = json::from_str(&line) {
-                        seen.push(Instant::now(), now);
+                loop {
+                    match program.line() {
+                        Ok(Some(line)) => match json::from_str(&line) {
+                            Ok(now) => seen.push(Instant::now(), now),
+                            Err(_) => println!("the router's watch says {line:?}"),
+                        },
+                        Ok(None) => return println!("the router's watch has ended: {:?}", program.code),
+                        Err(why) => return println!("the router's watch is lost: {why}"),
                     }
                 }
             }
