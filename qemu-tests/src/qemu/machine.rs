@@ -18,6 +18,8 @@ pub const MACHINE: &str = "LAB_MACHINE";
 /// Within this time qemu opens its sockets, long before the guest's first instruction.
 const START: Duration = Duration::from_secs(20);
 const INTERVAL: Duration = Duration::from_millis(10);
+/// A phone's or modem's network, in CDC Ethernet (hw/usb/dev-network.c).
+pub const USB_CARD: &str = "usb-net";
 /// Cards share so many PCI slots as functions of them.
 const SLOTS: usize = 4;
 /// So much of the console is part of a failure's report.
@@ -76,6 +78,8 @@ pub struct Card {
     pub id: String,
     /// Its hardware address.
     pub mac: String,
+    /// An adapter on the USB bus, which can be unplugged, and not a card on the PCI bus.
+    pub usb: bool,
     /// Where qemu gets frames from.
     pub guest: PathBuf,
     /// Where qemu sends frames to.
@@ -108,17 +112,19 @@ impl Vm {
         // A panic ends the machine: it reboots at once, and -no-reboot makes that an exit.
         command.args(["-append", &format!("console={} rdinit=/init quiet panic=-1", machine.console)]);
         for (i, card) in cards.iter().enumerate() {
-            let Card { id, mac, guest, host } = card;
+            let Card { id, mac, usb, guest, host } = card;
             command.arg("-netdev").arg(format!(
                 "dgram,id={id},local.type=unix,local.path={},remote.type=unix,remote.path={}",
                 guest.display(),
                 host.display()
             ));
             let (slot, function) = (machine.nic_slot + i % SLOTS, i / SLOTS);
-            command.arg("-device").arg(format!(
-                "{},netdev={id},id=nic-{id},mac={mac},addr={slot:#x}.{function},multifunction=on",
-                machine.nic
-            ));
+            let (model, place) = if *usb {
+                (USB_CARD, String::new())
+            } else {
+                (machine.nic.as_str(), format!(",addr={slot:#x}.{function},multifunction=on"))
+            };
+            command.arg("-device").arg(format!("{model},netdev={id},id=nic-{id},mac={mac}{place}"));
         }
         let said = File::create(&complaints).doing("make qemu's log")?;
         command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said);

@@ -13,7 +13,7 @@ use nix::sys::socket::{
 };
 
 use super::agent::{Agent, Program};
-use super::machine::{Card, Machine, Vm};
+use super::machine::{Card, Machine, USB_CARD, Vm};
 use super::watch::Watch;
 use crate::failure::{Doing, Result, failed};
 use crate::far::Far;
@@ -48,13 +48,18 @@ pub struct Rig {
 impl Rig {
     /// Builds the network, switches the machine under test on and waits until it has booted with all WANs up.
     pub fn start(wans: &[Wan]) -> Result<Rig> {
+        Rig::start_with(wans, &[])
+    }
+
+    /// The same with some of the WANs on USB adapters.
+    pub fn start_with(wans: &[Wan], on_usb: &[usize]) -> Result<Rig> {
         let machine = Machine::of_test()?;
         let far = Far::new(wans, false)?;
         far.wire.sysctl("net/unix/max_dgram_qlen", BACKLOG)?;
         let lan = make_lan(&far.wire)?;
         let dir = Path::new(DIR);
         fs::create_dir_all(dir).doing("make the machine's directory")?;
-        let cards: Vec<Card> = (0..=wans.len()).map(|i| card(i, dir)).collect();
+        let cards: Vec<Card> = (0..=wans.len()).map(|i| card(i, on_usb.contains(&i), dir)).collect();
         let test = std::env::args().next_back().unwrap_or_default();
         fs::create_dir_all(&machine.logs).doing(format_args!("make {}", machine.logs))?;
         let vm = Vm::start(&machine, &far.wire, &cards, dir, &machine.console(&test))?;
@@ -110,6 +115,18 @@ impl Rig {
     /// Pulls a WAN's cable, or plugs it in: the card tells its driver.
     pub fn cable(&mut self, wan: usize, plugged: bool) -> Result {
         self.vm.set_link(&device(wan), plugged)
+    }
+
+    /// Unplugs the USB adapter of a WAN; the kernel loses the device with all that it had.
+    pub fn unplug(&mut self, wan: usize) -> Result {
+        self.vm.unplug(&format!("nic-{}", device(wan)))
+    }
+
+    /// Plugs it in again: a new device, which hotplug sets up.
+    pub fn plug_in(&mut self, wan: usize) -> Result {
+        let id = device(wan);
+        let more = format!(r#""netdev":"{id}","mac":"{}""#, mac(wan));
+        self.vm.plug_in(USB_CARD, &format!("nic-{id}"), &more)
     }
 
     /// What an administrator without a manager sets up: an endpoint per WAN, a rule and a table for its address.
@@ -184,10 +201,14 @@ impl Drop for Managing {
 
 /// The router's card for WAN i, or for the LAN. Its MAC is how the router knows what it is for
 /// (router/etc/hotplug.d/net/10-ports).
-fn card(i: usize, dir: &Path) -> Card {
+fn card(i: usize, usb: bool, dir: &Path) -> Card {
     let id = if i == 0 { "lan0".to_string() } else { device(i) };
     let path = |end: &str| -> PathBuf { dir.join(format!("{id}.{end}")) };
-    Card { mac: format!("02:0b:5b:00:00:0{i}"), guest: path("guest"), host: path("host"), id }
+    Card { mac: mac(i), usb, guest: path("guest"), host: path("host"), id }
+}
+
+fn mac(i: usize) -> String {
+    format!("02:0b:5b:00:00:0{i}")
 }
 
 /// Our end of a card's cable.

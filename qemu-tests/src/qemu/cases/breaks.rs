@@ -18,7 +18,7 @@ use crate::runner::Case;
 pub const CASES: &[Case] = cases!("breaks":
     a_blackhole_is_left_and_taken_back within 300,
     a_pulled_cable_is_left_and_taken_back within 300,
-    an_unplugged_card_is_left_and_taken_back within 300,
+    an_unplugged_adapter_is_left_and_taken_back within 300,
 );
 
 /// How long the kernel alone is watched doing nothing.
@@ -48,8 +48,9 @@ fn is_back(rig: &Rig) -> impl Fn(&Seen) -> bool {
     move |now| now.preferred() == Some("wan1") && now.has_endpoint(&address)
 }
 
-fn wan_dies(cut: Act, repair: Act) -> Result {
-    let mut rig = Rig::start(&[Wan::mbit(6).delay_ms(20), Wan::mbit(4).delay_ms(40)])?;
+/// WAN 1 is one of those `on_usb`, or on PCI like all others.
+fn wan_dies(on_usb: &[usize], cut: Act, repair: Act) -> Result {
+    let mut rig = Rig::start_with(&[Wan::mbit(6).delay_ms(20), Wan::mbit(4).delay_ms(40)], on_usb)?;
     let watch = Watch::start(&rig.agent)?;
 
     rig.by_hand()?;
@@ -93,6 +94,7 @@ fn wan_dies(cut: Act, repair: Act) -> Result {
 
 fn a_blackhole_is_left_and_taken_back() -> Result {
     wan_dies(
+        &[],
         |rig| {
             rig.blackhole(1, true);
             Ok(())
@@ -105,18 +107,11 @@ fn a_blackhole_is_left_and_taken_back() -> Result {
 }
 
 fn a_pulled_cable_is_left_and_taken_back() -> Result {
-    wan_dies(|rig| rig.cable(1, false), |rig| rig.cable(1, true))
+    wan_dies(&[], |rig| rig.cable(1, false), |rig| rig.cable(1, true))
 }
 
-/// The card is gone for the kernel, with its routes, and comes back as a new one that hotplug sets up.
-fn an_unplugged_card_is_left_and_taken_back() -> Result {
-    wan_dies(
-        |rig| {
-            // A virtio device is a part of the PCI device.
-            let remove = "d=$(readlink -f /sys/class/net/wan1/device); [ -e $d/remove ] || d=${d%/*}; \
-                          echo 1 > $d/remove";
-            rig.agent.shell(remove).map(drop)
-        },
-        |rig| rig.agent.shell("echo 1 > /sys/bus/pci/rescan").map(drop),
-    )
+/// As a modem does when it resets or is pulled. On PCI it would be much the same to the kernel, but qemu's Malta loses
+/// timer interrupts for seconds after `echo 1 > remove` in sysfs.
+fn an_unplugged_adapter_is_left_and_taken_back() -> Result {
+    wan_dies(&[1], |rig| rig.unplug(1), |rig| rig.plug_in(1))
 }
