@@ -40,6 +40,8 @@ pub struct Machine {
     pub initramfs: String,
     /// The kernel's name of the serial port.
     pub console: String,
+    /// More of the kernel's command line.
+    pub options: String,
     /// The model of network cards.
     pub nic: String,
     /// The first of the four PCI slots for them: on some boards not every slot has an interrupt.
@@ -97,8 +99,8 @@ pub struct Vm {
 
 impl Vm {
     /// Switches a machine with these cards on. Its sockets are files in `dir`, and those of the cards are there
-    /// when this returns; everything that it says goes to the file `console`.
-    pub fn start(machine: &Machine, ns: &Ns, cards: &[Card], dir: &Path, console: &Path) -> Result<Vm> {
+    /// when this returns; everything that it says goes to the file `log`.
+    pub fn start(machine: &Machine, ns: &Ns, cards: &[Card], dir: &Path, log: &Path) -> Result<Vm> {
         let Some((program, arguments)) = machine.qemu.split_first() else {
             return failed(format!("the description of {} names no emulator", machine.arch));
         };
@@ -106,11 +108,12 @@ impl Vm {
         let mut command = ns.command(program);
         command.args(arguments).args(&machine.usb);
         command.args(["-display", "none", "-vga", "none", "-monitor", "none", "-no-reboot", "-nic", "none"]);
-        command.arg("-serial").arg(format!("file:{}", console.display()));
+        command.arg("-serial").arg(format!("file:{}", log.display()));
         command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", qmp.display()));
         command.args(["-kernel", &machine.kernel, "-initrd", &machine.initramfs]);
         // A panic ends the machine: it reboots at once, and -no-reboot makes that an exit.
-        command.args(["-append", &format!("console={} rdinit=/init quiet panic=-1", machine.console)]);
+        let Machine { console, options, .. } = machine;
+        command.args(["-append", &format!("console={console} rdinit=/init quiet panic=-1 {options}")]);
         for (i, card) in cards.iter().enumerate() {
             let Card { id, mac, usb, guest, host } = card;
             command.arg("-netdev").arg(format!(

@@ -18,6 +18,9 @@ pub struct Machine {
     pub package: String,
     /// The guest's name of its serial console.
     pub console: String,
+    /// What the kernel's command line has to say, if anything.
+    #[serde(default)]
+    pub options: String,
     /// QEMU's name of the network card, with options if need be.
     pub nic: String,
     /// The first of four PCI slots in a row that are free for network cards, and have an interrupt.
@@ -75,6 +78,7 @@ struct Description<'a> {
     kernel: &'a Path,
     initramfs: &'a Path,
     console: &'a str,
+    options: &'a str,
     nic: &'a str,
     nic_slot: u8,
     usb: &'a [String],
@@ -86,10 +90,21 @@ pub fn describe(target: &Target, kernel: &Path, initramfs: &Path, dir: &Path) ->
     let logs = dir.join("logs");
     files::empty_dir(&logs)?;
     let Target { arch, machine, .. } = target;
-    let Machine { qemu, package, console, nic, usb, .. } = machine;
+    let Machine { qemu, package, console, options, nic, usb, .. } = machine;
     let nic_slot = machine.nic_slot;
-    let description =
-        Description { arch, qemu, package, kernel, initramfs, console, nic, nic_slot, usb, logs: &logs };
+    let description = Description {
+        arch,
+        qemu,
+        package,
+        kernel,
+        initramfs,
+        console,
+        options,
+        nic,
+        nic_slot,
+        usb,
+        logs: &logs,
+    };
     let file = dir.join("machine.json");
     let json = serde_json::to_string_pretty(&description)
         .map_err(|e| format!("cannot write {}: {e}", file.display()))?;

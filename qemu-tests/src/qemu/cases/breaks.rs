@@ -110,8 +110,7 @@ fn a_pulled_cable_is_left_and_taken_back() -> Result {
     wan_dies(&[], |rig| rig.cable(1, false), |rig| rig.cable(1, true))
 }
 
-/// As a modem does when it resets or is pulled. On PCI it would be much the same to the kernel, but qemu's Malta loses
-/// timer interrupts for seconds after `echo 1 > remove` in sysfs.
+/// As a modem does when it resets or is pulled out: the kernel loses the device, and another one comes.
 fn an_unplugged_adapter_is_left_and_taken_back() -> Result {
     wan_dies(&[1], |rig| rig.unplug(1), |rig| rig.plug_in(1))
 }
