@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::failure::{Doing, Failure, Result, failed};
-use crate::qemu::machine::{MACHINE, Machine, last_lines};
+use crate::qemu::machine::{ASKED, MACHINE, Machine, last_lines};
 use crate::{cases, qemu, sandbox};
 
 /// Exit code of a process whose test was skipped, as automake has it.
@@ -62,8 +62,15 @@ impl Case {
     }
 }
 
-/// The virtual machine that is tested, if one is, with the file that describes it.
-type Vm<'a> = Option<(&'a Path, &'a Machine)>;
+/// The virtual machine that is tested.
+#[derive(Clone, Copy)]
+struct Vm<'a> {
+    /// The file that describes it.
+    description: &'a Path,
+    machine: &'a Machine,
+    /// Tests were asked for by their names.
+    asked: bool,
+}
 
 enum Verdict {
     /// With the lines that the test wants to be seen: they begin with [`RESULT`].
@@ -81,10 +88,11 @@ pub fn test(arguments: &[String]) -> Result<ExitCode> {
 pub fn qemu(machine: &str, arguments: &[String]) -> Result<ExitCode> {
     let path = fs::canonicalize(machine).doing(format_args!("find {machine}"))?;
     let machine = Machine::read(&path)?;
-    run(qemu::cases::all(), Some((&path, &machine)), arguments)
+    let vm = Vm { description: &path, machine: &machine, asked: !arguments.is_empty() };
+    run(qemu::cases::all(), Some(vm), arguments)
 }
 
-fn run(all: Vec<Case>, machine: Vm<'_>, arguments: &[String]) -> Result<ExitCode> {
+fn run(all: Vec<Case>, machine: Option<Vm<'_>>, arguments: &[String]) -> Result<ExitCode> {
     let (options, filters): (Vec<&String>, Vec<&String>) =
         arguments.iter().partition(|argument| argument.starts_with("--"));
     let mut chosen: Vec<Case> = all
@@ -143,11 +151,11 @@ struct Tally {
     skips: u32,
 }
 
-fn run_and_tell(case: &Case, machine: Vm<'_>, tally: &Mutex<Tally>) -> Result {
+fn run_and_tell(case: &Case, machine: Option<Vm<'_>>, tally: &Mutex<Tally>) -> Result {
     let start = Instant::now();
     let verdict = run_apart(case, machine)?;
     let seconds = start.elapsed().as_secs_f32();
-    let console = machine.map(|(_, machine)| machine.console(case.name));
+    let console = machine.map(|vm| vm.machine.console(case.name));
     // Held while printing, so that lines of different tests do not mix.
     let mut tally = tally.lock().unwrap_or_else(|e| e.into_inner());
     match verdict {
@@ -178,12 +186,15 @@ fn run_and_tell(case: &Case, machine: Vm<'_>, tally: &Mutex<Tally>) -> Result {
 }
 
 /// Runs a test in a process of its own; killing that one ends all that the test has started.
-fn run_apart(case: &Case, machine: Vm<'_>) -> Result<Verdict> {
+fn run_apart(case: &Case, machine: Option<Vm<'_>>) -> Result<Verdict> {
     let (mut reader, writer) = pipe()?;
     let mut command = Command::new(env::current_exe()?);
     command.args([CASE_COMMAND, case.name]).stdin(Stdio::null());
-    if let Some((description, _)) = machine {
-        command.env(MACHINE, description);
+    if let Some(vm) = machine {
+        command.env(MACHINE, vm.description);
+        if vm.asked {
+            command.env(ASKED, "1");
+        }
     }
     command.stdout(writer.try_clone()?).stderr(writer);
     let mut child = command.spawn().doing("start a test")?;

@@ -1,6 +1,7 @@
 //! The commands that end with a closing line: `test`, `build` and all of `ci`.
 
 use std::process::{Command, ExitCode};
+use std::thread;
 
 use crate::paths::Paths;
 use crate::tally::Tally;
@@ -53,7 +54,11 @@ pub fn all(paths: &Paths) -> ExitCode {
     fuzz::run(paths, FUZZ_SECONDS, &mut sum);
     match targets::all(&paths.root) {
         Ok(targets) => {
-            run_builds(paths, &targets, &mut sum);
+            // A build links for half of its time, with one processor; a kernel compiles with all that are idle.
+            thread::scope(|scope| {
+                scope.spawn(|| qemu::fetch(paths, &targets));
+                run_builds(paths, &targets, &mut sum);
+            });
             qemu::run(paths, &targets, &[], &mut sum);
         }
         Err(why) => sum.check("targets", Err(why)),

@@ -1,12 +1,16 @@
 //! Debian packages: installed when a tool is missing, never otherwise.
 
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use crate::{Result, process};
 
 /// Installs `packages`, and says so. Without the rights or without apt the error names them, so that a
 /// person can install what gives the same tools on another system.
 pub fn install(packages: &[&str]) -> Result<()> {
+    // Two steps may run at a time, and dpkg's own lock makes the second one fail.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let list = packages.join(" ");
     if process::find("apt-get").is_none() {
         return Err(format!("this needs what Debian's packages have: {list}; there is no apt-get here"));

@@ -54,6 +54,17 @@ pub fn command(paths: &Paths, words: &[&str]) -> Result<ExitCode> {
     Ok(ci::close(sum))
 }
 
+/// Fetches and compiles what guests have that is not ours, so that [`run`] finds it in the cache: to be done while
+/// something else leaves processors idle. What fails here fails again there, and is counted there.
+pub fn fetch(paths: &Paths, targets: &[Target]) {
+    let Ok(cache) = Cache::find() else { return };
+    for target in targets {
+        if let Err(why) = Parts::find(&cache, &paths.root, target) {
+            eprintln!("xtask: {}: {why}", target.arch);
+        }
+    }
+}
+
 /// The same as a part of other commands. An architecture whose guest cannot be made does not stop the others. As many
 /// guests run at a time as there are processors, for an emulated one mostly keeps one of them busy.
 pub fn run(paths: &Paths, targets: &[Target], tests: &[&str], sum: &mut Tally) {

@@ -15,6 +15,8 @@ use crate::ns::{Ns, Running};
 
 /// Names the description's file in the environment of a test.
 pub const MACHINE: &str = "LAB_MACHINE";
+/// In the environment of a test that was asked for by a part of its name.
+pub const ASKED: &str = "LAB_ASKED";
 /// Within this time qemu opens its sockets, long before the guest's first instruction.
 const START: Duration = Duration::from_secs(20);
 const INTERVAL: Duration = Duration::from_millis(10);
@@ -30,6 +32,8 @@ const LAST_LINES: usize = 50;
 pub struct Machine {
     /// OpenWrt's name of the architecture.
     pub arch: String,
+    /// The order of bytes: "little" or "big".
+    pub endian: String,
     /// The emulator and its arguments for the bare machine.
     pub qemu: Vec<String>,
     /// The Debian package of the emulator.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files;
 use crate::Result;
-use crate::targets::Target;
+use crate::targets::{Endian, Target};
 
 /// A machine that QEMU emulates.
 #[derive(Clone, Debug, Deserialize)]
@@ -73,6 +73,7 @@ pub struct Source {
 #[derive(Serialize)]
 struct Description<'a> {
     arch: &'a str,
+    endian: Endian,
     qemu: &'a [String],
     package: &'a str,
     kernel: &'a Path,
@@ -91,9 +92,10 @@ pub fn describe(target: &Target, kernel: &Path, initramfs: &Path, dir: &Path) ->
     files::empty_dir(&logs)?;
     let Target { arch, machine, .. } = target;
     let Machine { qemu, package, console, options, nic, usb, .. } = machine;
-    let nic_slot = machine.nic_slot;
+    let (nic_slot, endian) = (machine.nic_slot, target.elf.endian);
     let description = Description {
         arch,
+        endian,
         qemu,
         package,
         kernel,

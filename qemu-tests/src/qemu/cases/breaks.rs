@@ -22,8 +22,8 @@ pub const CASES: &[Case] = cases!("breaks":
 );
 
 /// How long the kernel alone is watched doing nothing.
-const ALONE: Duration = Duration::from_secs(4);
-const WARM_UP: Duration = Duration::from_secs(4);
+const ALONE: Duration = Duration::from_secs(3);
+const WARM_UP: Duration = Duration::from_secs(3);
 /// Asked for are 1.5 s in a blackhole and 50 ms after the kernel's own news; an emulated router on a busy
 /// machine gets this.
 const LEFT: Duration = Duration::from_secs(6);
@@ -73,7 +73,7 @@ fn wan_dies(on_usb: &[usize], cut: Act, repair: Act) -> Result {
     let Some(left) = watch.wait(since, LEFT, is_left(&rig)) else {
         return failed(format!("WAN 1 was not left within {LEFT:?}: {:?}", watch.seen.now()));
     };
-    sleep(Duration::from_secs(2));
+    sleep(CALM);
     let during = shares(&rig, Duration::from_secs(2));
     let stall = download.timeline.longest_stall(since, Instant::now());
     let since = Instant::now();
@@ -82,7 +82,7 @@ fn wan_dies(on_usb: &[usize], cut: Act, repair: Act) -> Result {
         return failed(format!("WAN 1 is not back within {BACK:?}: {:?}", watch.seen.now()));
     };
     sleep(WARM_UP);
-    let after = shares(&rig, Duration::from_secs(3));
+    let after = shares(&rig, Duration::from_secs(2));
     let ended = download.finish()?;
     println!("= left after {left:.2?}, longest stall {stall:.2?}, back after {back:.2?}");
     println!("shares {during:.2?}, {after:.2?}");

@@ -20,7 +20,7 @@ pub const CASES: &[Case] = cases!("cost":
 /// The path manager's limit of endpoints is eight.
 const WANS: usize = 8;
 const CALM: Duration = Duration::from_secs(5);
-const WINDOW: Duration = Duration::from_secs(30);
+const WINDOW: Duration = Duration::from_secs(20);
 /// Ticks a second of /proc/PID/stat, on every architecture here (USER_HZ).
 const TICKS: f64 = 100.0;
 /// KiB. A router with 64 MB has to run other things as well.
