@@ -44,7 +44,12 @@ pub fn lab_test(paths: &Paths, filter: Option<&str>) -> (Tally, Result<()>) {
 pub fn qemu_test(program: &Path, arch: &str, machine: &Path, tests: &[&str]) -> (Tally, Result<()>) {
     let mut qemu = Command::new(program);
     let (counted, outcome) = count(qemu.arg("qemu").arg(machine).args(tests), &format!("{arch}: "));
-    has_run(counted, outcome, true)
+    let nothing = counted.passed + counted.failed == 0;
+    match has_run(counted, outcome, true) {
+        // A host without namespaces skips every test, and a router is not tested by that.
+        (counted, Ok(())) if nothing => (counted, Err("every test was skipped".to_string())),
+        outcome => outcome,
+    }
 }
 
 /// A lab without a closing line has not done its job, whatever its exit status.

@@ -19,8 +19,7 @@ mod parts;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Instant;
 
@@ -72,23 +71,30 @@ pub fn run(paths: &Paths, targets: &[Target], tests: &[&str], sum: &mut Tally) {
         Ok(common) => common,
         Err(why) => return sum.check("qemu", Err(why)),
     };
-    let mut guests = Vec::new();
-    for target in targets {
-        match prepare(paths, &common, target) {
-            Ok(machine) => guests.push((&target.arch, machine)),
-            Err(why) => sum.check(&format!("qemu {}", target.arch), Err(why)),
-        }
-    }
-    let (next, sum) = (AtomicUsize::new(0), Mutex::new(sum));
+    let (ready, guests) = mpsc::channel::<(&Target, PathBuf)>();
+    let (guests, sum) = (Mutex::new(guests), Mutex::new(sum));
+    let sum = || sum.lock().unwrap_or_else(PoisonError::into_inner);
+    let next = || guests.lock().unwrap_or_else(PoisonError::into_inner).recv();
     let work = || {
-        while let Some((arch, machine)) = guests.get(next.fetch_add(1, Relaxed)) {
-            let (counted, outcome) = lab::qemu_test(&common.lab, arch, machine, tests);
-            let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
-            sum.step(&format!("qemu {arch}"), counted, outcome);
+        while let Ok((target, machine)) = next() {
+            let (counted, outcome) = lab::qemu_test(&common.lab, &target.arch, &machine, tests);
+            sum().step(&format!("qemu {}", target.arch), counted, outcome);
         }
     };
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    thread::scope(|scope| (0..processors).for_each(|_| drop(scope.spawn(work))));
+    thread::scope(|scope| {
+        // This thread is one of them, once it has prepared all guests.
+        (1..processors).for_each(|_| drop(scope.spawn(work)));
+        for target in targets {
+            match prepare(paths, &common, target) {
+                // Received below at the latest.
+                Ok(machine) => drop(ready.send((target, machine))),
+                Err(why) => sum().check(&format!("qemu {}", target.arch), Err(why)),
+            }
+        }
+        drop(ready);
+        work();
+    });
 }
 
 impl Common {

@@ -12,8 +12,19 @@ pub struct Tally {
     pub skipped: u32,
     /// What the failed ones said, to be repeated at the end: what stands far above may be lost.
     pub failures: Vec<String>,
-    /// The lines being read are those of a failed test.
-    in_failure: bool,
+    /// Whose lines are being read.
+    reading: Reading,
+}
+
+/// Whose lines are being read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Reading {
+    /// A failed test of the lab: its line, and what follows it.
+    Lab,
+    /// Failed tests of cargo's: what they said comes in a block after all tests.
+    Cargo,
+    #[default]
+    Other,
 }
 
 impl Tally {
@@ -22,11 +33,15 @@ impl Tally {
         if let Some(counts) = cargo_test_line(line).or_else(|| lab_line(line)) {
             self.add(counts);
         }
-        // The lab's tests, and cargo's: the latter's words come in a block of their own later on.
-        let begins = line.contains(" ... FAILED") || line.starts_with("---- ");
-        let goes_on = line.starts_with("    ") || line.starts_with("thread '") || line.starts_with("  ");
-        self.in_failure = begins || (self.in_failure && goes_on);
-        if self.in_failure {
+        self.reading = match self.reading {
+            _ if line.starts_with("---- ") => Reading::Cargo,
+            _ if !line.starts_with(' ') && line.contains(" ... FAILED") => Reading::Lab,
+            // The lab indents what a test said. Blanks at a line's end are cut, so this may be an empty line of it.
+            Reading::Lab if line.starts_with("    ") || line.is_empty() => Reading::Lab,
+            Reading::Cargo if line != "failures:" && !line.starts_with("test result: ") => Reading::Cargo,
+            _ => Reading::Other,
+        };
+        if self.reading != Reading::Other {
             self.failures.push(line.to_string());
         }
     }
@@ -130,22 +145,33 @@ mod tests {
             "links::rate_holds ... ok (2.0 s)",
             "    = 19.8 Mbit/s",
             "load::a_swap_stalls_nothing ... FAILED (9.1 s)",
+            "",
             "    the transfer stalled for 2 s",
             "links::delay_holds ... ok (2.0 s)",
-            "---- wan::tests::adds stdout ----",
-            "thread 'wan::tests::adds' panicked at src/wan.rs:3:5:",
-            "  left: 1",
+            "failures:",
             "",
+            "---- wan::tests::adds stdout ----",
+            "",
+            "thread 'wan::tests::adds' panicked at src/wan.rs:3:5:",
+            "assertion `left == right` failed",
+            "  left: 1",
+            " right: 2",
+            "failures:",
+            "    wan::tests::adds",
             "lab: 2 passed, 1 failed, 0 skipped",
         ]);
         assert_eq!(
             sum.failures,
             [
                 "load::a_swap_stalls_nothing ... FAILED (9.1 s)",
+                "",
                 "    the transfer stalled for 2 s",
                 "---- wan::tests::adds stdout ----",
+                "",
                 "thread 'wan::tests::adds' panicked at src/wan.rs:3:5:",
+                "assertion `left == right` failed",
                 "  left: 1",
+                " right: 2",
             ]
         );
     }

@@ -213,7 +213,7 @@ fn a_second_wan_with_the_same_address_gets_no_endpoint() -> Result {
     let gone = managed.endpoints.removed("198.18.2.2", start, SOON);
     check!(gone.is_some(), "the old endpoint stayed: {:?}", managed.endpoints.endpoints.now());
     // No longer than WAN 2 is taken for alive: the ISP does not answer this address.
-    managed.says(2, |wan| wan.reason.contains("same address 198.18.1.2 as wan1"), SOON)?;
+    managed.says(2, |wan| wan.reason.contains("same address 198.18.1.2 as wan1"), RECOVERY)?;
     let endpoints = managed.endpoints.endpoints.now();
     check!(
         endpoints.len() == 1 && endpoints[0].ifindex == ifindex(1),

@@ -52,7 +52,11 @@ impl Cache {
         println!("xtask: {}: making {} {version} for the cache", part.arch, part.name);
         let unfinished = dir.with_extension("unfinished");
         files::empty_dir(&unfinished)?;
-        make(&unfinished).map_err(|why| format!("{} {version}: {why}", part.name))?;
+        make(&unfinished).map_err(|why| {
+            // It may be what has filled the disk.
+            let _ = files::remove_dir(&unfinished);
+            format!("{} {version}: {why}", part.name)
+        })?;
         files::write(&unfinished.join(RECIPE), &part.recipe)?;
         // Moved before it is removed, so that half a directory is never taken for a part.
         let outdated = dir.with_extension("outdated");

@@ -35,12 +35,18 @@ const TOOLS: [(&str, &str); 6] = [
 /// What Debian 12's C library has, and has not.
 const IPROUTE2_CONFIG: &str = "CFLAGS += -DHAVE_SETNS -DHAVE_HANDLE_AT -DNEED_STRLCPY\n";
 
+/// An endpoint's family is a u16, of which iproute2 6.1 reads the first byte: zero where the big end comes first, and so it
+/// prints no address there.
+const IPMPTCP: (&str, &str) =
+    ("rta_getattr_u8(tb[MPTCP_PM_ADDR_ATTR_FAMILY])", "rta_getattr_u16(tb[MPTCP_PM_ADDR_ATTR_FAMILY])");
+
 /// Finds the parts in the cache, or compiles what is not there.
 pub fn parts(cache: &Cache, arch: &str, source: &Source, source_tree: &Path) -> Result<Parts> {
     let options = files::read(&source_tree.join(&source.config))?;
     let recipe = format!("{RECIPE} {} {} {}\n", source.arch, source.compiler, source.image);
     let part = |name| Part { name, arch: arch.to_string(), recipe: recipe.clone() };
-    let [mut linux, busybox, iproute2] = parts::NAMES.map(part);
+    let [mut linux, busybox, mut iproute2] = parts::NAMES.map(part);
+    iproute2.recipe += IPMPTCP.1;
     for option in options.lines().filter(|line| !line.starts_with('#')) {
         linux.recipe += option;
         linux.recipe.push('\n');
@@ -122,6 +128,8 @@ fn compile_iproute2(apt: &Apt, source: &Source, dir: &Path) -> Result<()> {
     apt.unpack_source("iproute2", &tree)?;
     // In the place of its configure script, which looks for libraries and finds the host's.
     files::write(&tree.join("config.mk"), IPROUTE2_CONFIG)?;
+    let ipmptcp = tree.join("ip/ipmptcp.c");
+    files::write(&ipmptcp, files::read(&ipmptcp)?.replace(IPMPTCP.0, IPMPTCP.1))?;
     let mut make = make(&tree);
     make.args(["SUBDIRS=lib ip", "SHARED_LIBS=n", "LDFLAGS=-static -s"]);
     process::output(make.arg(format!("CC={}gcc", source.compiler)))?;
