@@ -20,7 +20,6 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
         ["agent"] => agent::serve()?,
         ["watch"] => watch::print()?,
         ["download", from] => transfer::download(from.parse()?)?,
-        ["upload", to, seconds] => transfer::upload(to.parse()?, seconds)?,
         ["time", count, program, ref rest @ ..] => time::median(count, program, rest)?,
         _ => return failed(format!("no such guest command: {}", words.join(" "))),
     }

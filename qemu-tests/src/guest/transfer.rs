@@ -1,13 +1,12 @@
 //! The router's end of a bulk transfer over MPTCP, which the host watches by what is printed here.
 
 use std::net::SocketAddrV4;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
 use std::thread::{self, sleep};
 use std::time::Duration;
 
 use crate::failure::{Result, failed};
-use crate::traffic::{Protocol, Timeline, connect_to, receive_pattern, send_pattern};
+use crate::traffic::{Protocol, Timeline, connect_to, receive_pattern};
 
 /// How often progress is printed.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -32,20 +31,5 @@ pub(super) fn download(from: SocketAddrV4) -> Result {
     }
     receiver.join().unwrap_or_else(|_| failed("the receiver panicked"))?;
     println!("end {}", timeline.total());
-    Ok(())
-}
-
-/// Sends for so many seconds and prints `end BYTES`.
-pub(super) fn upload(to: SocketAddrV4, seconds: &str) -> Result {
-    let Ok(seconds) = seconds.parse() else { return failed(format!("{seconds:?} is no number of seconds")) };
-    let stream = connect_to(to, Protocol::Mptcp)?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let sender = thread::spawn({
-        let stop = stop.clone();
-        move || send_pattern(stream, &stop)
-    });
-    sleep(Duration::from_secs(seconds));
-    stop.store(true, Relaxed);
-    println!("end {}", sender.join().unwrap_or_else(|_| failed("the sender panicked"))?);
     Ok(())
 }

@@ -12,7 +12,10 @@ use crate::ns::Ns;
 const ADDRESS: [u8; 4] = [192, 168, 4, 1];
 /// A router that does not answer for so long hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
-const CONNECT: Duration = Duration::from_secs(1);
+/// On a busy machine. The second SYN follows after a second, the third after three.
+const CONNECT: Duration = Duration::from_secs(20);
+/// For one that may not have booted yet.
+const BRIEFLY: Duration = Duration::from_secs(1);
 
 /// The agent of a router, reached from a host of its LAN.
 #[derive(Clone)]
@@ -37,7 +40,8 @@ impl Agent {
 
     /// Starts a program; its output is read from the result, and dropping that ends the program.
     pub fn start(&self, words: &[&str]) -> Result<Program> {
-        let connection = self.connect().doing(format_args!("reach the router to run {}", words.join(" ")))?;
+        let connection =
+            self.connect(CONNECT).doing(format_args!("reach the router to run {}", words.join(" ")))?;
         let mut request = Vec::new();
         for word in words {
             request.extend(word.bytes().chain([0]));
@@ -69,12 +73,12 @@ impl Agent {
 
     /// Whether it can be reached.
     pub fn answers(&self) -> bool {
-        self.run(&["true"]).is_ok_and(|ran| ran.code == 0)
+        self.connect(BRIEFLY).is_ok()
     }
 
-    fn connect(&self) -> io::Result<TcpStream> {
+    fn connect(&self, within: Duration) -> io::Result<TcpStream> {
         let connection =
-            self.lan.enter(|| TcpStream::connect_timeout(&SocketAddr::from((ADDRESS, PORT)), CONNECT))?;
+            self.lan.enter(|| TcpStream::connect_timeout(&SocketAddr::from((ADDRESS, PORT)), within))?;
         connection.set_nodelay(true)?;
         connection.set_read_timeout(Some(PATIENCE))?;
         Ok(connection)
@@ -90,9 +94,9 @@ pub struct Program {
 }
 
 impl Program {
-    /// A second handle that can wait for more output without end, in a thread of its own.
-    pub fn patient(self) -> Result<Program> {
-        self.connection.set_read_timeout(None)?;
+    /// The same, but it may be silent for so long.
+    pub fn patient(self, silence: Duration) -> Result<Program> {
+        self.connection.set_read_timeout(Some(silence))?;
         Ok(self)
     }
 

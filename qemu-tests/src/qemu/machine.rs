@@ -4,10 +4,14 @@ use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::thread::sleep;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use miniserde::{Deserialize, json};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
 
 use super::monitor::Monitor;
 use crate::failure::{Doing, Result, failed};
@@ -96,9 +100,10 @@ pub struct Card {
 pub struct Vm {
     /// Commands to the hardware.
     pub monitor: Monitor,
-    process: Running,
-    complaints: PathBuf,
     package: String,
+    /// Its end is wanted.
+    over: Arc<AtomicBool>,
+    _process: Running,
 }
 
 impl Vm {
@@ -143,7 +148,8 @@ impl Vm {
                 Err(why) => {
                     if !process.is_alive() {
                         let said = fs::read_to_string(&complaints).unwrap_or_default();
-                        return failed(explain(said.trim(), &machine.package));
+                        let said = explain(said.trim(), &machine.package);
+                        return failed(format!("qemu has ended: {said}"));
                     }
                     if start.elapsed() > START {
                         return Err(why);
@@ -152,7 +158,9 @@ impl Vm {
             }
             sleep(INTERVAL);
         };
-        Ok(Vm { monitor, process, complaints, package: machine.package.clone() })
+        let over = Arc::new(AtomicBool::new(false));
+        watch_over(process.child().id(), complaints, over.clone());
+        Ok(Vm { monitor, package: machine.package.clone(), over, _process: process })
     }
 
     /// Adds a device of this model; `more` are further properties as JSON members.
@@ -171,15 +179,26 @@ impl Vm {
     pub fn set_link(&mut self, id: &str, up: bool) -> Result {
         self.monitor.execute("set_link", &format!("{{\"name\":\"nic-{id}\",\"up\":{up}}}"))
     }
+}
 
-    /// Fails if the machine has ended: by a panic, or by qemu's own fault.
-    pub fn check_alive(&mut self) -> Result {
-        if self.process.is_alive() {
-            return Ok(());
-        }
-        let said = fs::read_to_string(&self.complaints).unwrap_or_default();
-        failed(format!("the machine has ended: {}", said.trim()))
+impl Drop for Vm {
+    fn drop(&mut self) {
+        self.over.store(true, Relaxed);
     }
+}
+
+/// Ends the test as soon as the machine ends by itself: by a panic, or by qemu's own fault. Whatever the test waits for
+/// will not come.
+fn watch_over(pid: u32, complaints: PathBuf, over: Arc<AtomicBool>) {
+    thread::spawn(move || {
+        // Whoever started it also waits for it, so it is left to be waited for.
+        let ended = waitid(Id::Pid(Pid::from_raw(pid as i32)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+        if ended.is_ok() && !over.load(Relaxed) {
+            let said = fs::read_to_string(&complaints).unwrap_or_default();
+            println!("the machine has ended: a panic? See its console. qemu says: {}", said.trim());
+            std::process::exit(1);
+        }
+    });
 }
 
 /// The end of a console, for reports.
@@ -192,11 +211,11 @@ pub fn last_lines(console: &Path) -> String {
 
 /// qemu's complaint, with what to do about it where that is known.
 fn explain(said: &str, package: &str) -> String {
-    let lacks = ["is not a valid device model", "not found in any module", "failed to find romfile"];
+    let lacks = ["is not a valid device model", "not found in any module"];
     if lacks.iter().any(|words| said.contains(words)) {
         return format!("{said}: this qemu lacks a device that Debian's package {package} has");
     }
-    format!("qemu has ended: {said}")
+    said.to_string()
 }
 
 #[cfg(test)]

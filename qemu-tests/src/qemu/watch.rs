@@ -12,6 +12,9 @@ use crate::failure::Result;
 use crate::guest::watch::Seen;
 use crate::history::History;
 
+/// Longer than any test.
+const NO_END: Duration = Duration::from_secs(3600);
+
 /// A running watch. Its times are those of the news' arrival: some ms late, on a slow router more.
 pub struct Watch {
     /// What was seen.
@@ -29,7 +32,7 @@ impl Watch {
             return crate::failure::failed(format!("the router's watch says {first:?}"));
         };
         let seen = History::new(first);
-        let mut program = program.patient()?;
+        let mut program = program.patient(NO_END)?;
         thread::spawn({
             let seen = seen.clone();
             move || {

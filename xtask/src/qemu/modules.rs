@@ -8,15 +8,9 @@ use super::parts::MODULES;
 use crate::{Result, debian, process};
 
 /// What every guest has beside the devices of its machine.
-const COMMON: [&str; 14] = [
-    // Links between namespaces, shaped and lossy.
+const COMMON: [&str; 8] = [
+    // Links between namespaces.
     "veth",
-    "ifb",
-    "sch_netem",
-    "sch_htb",
-    "sch_tbf",
-    "cls_u32",
-    "act_mirred",
     // What the product's commands open.
     "tun",
     "mptcp_diag",

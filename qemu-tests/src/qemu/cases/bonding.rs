@@ -91,7 +91,7 @@ fn an_endpoint_taken_away_and_put_back_carries_again() -> Result {
     println!("shares {before:.2?}, {during:.2?}, {after:.2?}");
     check!(gone.is_some(), "the endpoint is still there: {:?}", watch.seen.now());
     check!(before[0] > 2.0 * IDLE && before[1] > 2.0 * IDLE, "the shares were {before:.2?} at first");
-    check!(during[0] < IDLE, "WAN 1 carried {during:.2?} without an endpoint");
+    check!(during[1] > 1.0 - IDLE, "without WAN 1's endpoint the shares were {during:.2?}");
     check!(after[0] > 2.0 * IDLE, "WAN 1 does not carry again: {after:.2?}");
     check!(ended.is_mptcp, "the connection fell back to TCP");
     Ok(())

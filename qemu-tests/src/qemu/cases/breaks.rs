@@ -50,7 +50,8 @@ fn is_back(rig: &Rig) -> impl Fn(&Seen) -> bool {
 
 /// WAN 1 is one of those `on_usb`, or on PCI like all others.
 fn wan_dies(on_usb: &[usize], cut: Act, repair: Act) -> Result {
-    let mut rig = Rig::start_with(&[Wan::mbit(6).delay_ms(20), Wan::mbit(4).delay_ms(40)], on_usb)?;
+    let mut rig =
+        Rig::start_with(&[Wan::mbit(6).delay_ms(20), Wan::mbit(4).delay_ms(40).loss(0.005)], on_usb)?;
     let watch = Watch::start(&rig.agent)?;
 
     rig.by_hand()?;
@@ -86,7 +87,8 @@ fn wan_dies(on_usb: &[usize], cut: Act, repair: Act) -> Result {
     let ended = download.finish()?;
     println!("= left after {left:.2?}, longest stall {stall:.2?}, back after {back:.2?}");
     println!("shares {during:.2?}, {after:.2?}");
-    check!(during[0] < IDLE, "WAN 1 carried {during:.2?} while it was dead");
+    check!(during[1] > 1.0 - IDLE, "while WAN 1 was dead the shares were {during:.2?}");
+    check!(stall < LEFT, "the download stalled for {stall:?}");
     check!(after[0] > 2.0 * IDLE, "WAN 1 does not carry again: {after:.2?}");
     check!(ended.is_mptcp, "the connection fell back to TCP");
     Ok(())
