@@ -1,5 +1,6 @@
 //! What netifd, hotplug and the owner's hands do to a manager's routes, and what the manager makes of it.
 
+use std::fmt::Write as _;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -7,10 +8,10 @@ use super::cases;
 use super::managed::{AT_ONCE, Managed, RECOVERY, SILENCE, SOON, defaults, has_source_rule, until};
 use crate::check;
 use crate::failure::Result;
-use crate::manager;
+use crate::manager::{self, WanStatus};
 use crate::route_watch::{DefaultRoutes, preferred_wan};
 use crate::runner::Case;
-use crate::topology::{Lab, ifindex};
+use crate::topology::{INTERNET_HOSTS, Lab, SERVER, ifindex};
 use crate::traffic::Transfer;
 
 pub const CASES: &[Case] = cases!("interplay":
@@ -204,7 +205,13 @@ fn a_default_of_metric_0_is_moved_too() -> Result {
 fn a_second_wan_with_the_same_address_gets_no_endpoint() -> Result {
     let managed = Managed::start(Lab::two_wans()?, &[])?;
     let start = Instant::now();
-    // Two modems of one make hand out the same address; WAN 2's own goes.
+    // Two modems of one make hand out the same address, and each hides it from the world: ISP 2 stands for its own
+    // modem and for all that lies behind that. Without it WAN 2 would be taken for dead before anything else.
+    let mut modem = String::from("address add 198.18.1.1/24 dev customer\n");
+    for host in [SERVER].iter().chain(&INTERNET_HOSTS) {
+        let _ = writeln!(modem, "address add {host}/32 dev lo");
+    }
+    managed.lab.isp(2).ip_batch(&modem)?;
     managed.lab.client.ip_batch(
         "address add 198.18.1.2/24 dev wan2\nroute del default metric 2\n\
          route add default via 198.18.1.1 dev wan2 proto static src 198.18.1.2 metric 2\n\
@@ -212,8 +219,9 @@ fn a_second_wan_with_the_same_address_gets_no_endpoint() -> Result {
     )?;
     let gone = managed.endpoints.removed("198.18.2.2", start, SOON);
     check!(gone.is_some(), "the old endpoint stayed: {:?}", managed.endpoints.endpoints.now());
-    // No longer than WAN 2 is taken for alive: the ISP does not answer this address.
-    managed.says(2, |wan| wan.reason.contains("same address 198.18.1.2 as wan1"), RECOVERY)?;
+    let shared =
+        |wan: &WanStatus| wan.state == "up" && wan.reason.contains("same address 198.18.1.2 as wan1");
+    managed.says(2, shared, RECOVERY)?;
     let endpoints = managed.endpoints.endpoints.now();
     check!(
         endpoints.len() == 1 && endpoints[0].ifindex == ifindex(1),
