@@ -8,6 +8,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::failure::{Result, failed};
 use crate::manager;
+use crate::runner::patience;
 
 /// How often the record is looked at while waiting.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -90,6 +91,7 @@ pub fn all() -> Vec<Decision> {
 
 /// Waits for a decision of this kind about `wan` that is not older than `since`.
 pub fn wait(kind: &str, wan: &str, since: u64, within: Duration) -> Result<Decision> {
+    let within = patience() * within;
     let start = Instant::now();
     loop {
         let all = all();

@@ -87,6 +87,12 @@ impl EndpointWatch {
         self.endpoints.wait(since, within, |list| !has(list, address))
     }
 
+    /// The same of what has been seen up to now.
+    pub fn was_removed(&self, address: &str, since: Instant) -> Option<Duration> {
+        let mut states = self.endpoints.since(since).into_iter();
+        states.find(|(_, list)| !has(list, address)).map(|(at, _)| at.saturating_duration_since(since))
+    }
+
     /// How long after `since` an endpoint had this address.
     pub fn present(&self, address: &str, since: Instant, within: Duration) -> Option<Duration> {
         self.endpoints.wait(since, within, |list| has(list, address))

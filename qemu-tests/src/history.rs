@@ -3,6 +3,8 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::runner::patience;
+
 /// All states since the watch began, each with the time at which it was seen first.
 pub struct History<T> {
     states: Mutex<Vec<(Instant, T)>>,
@@ -33,8 +35,9 @@ impl<T: Clone> History<T> {
     }
 
     /// How long after `since` a state came for which `wanted` holds: zero if it held then already, None
-    /// if it did not come within the time.
+    /// if it did not come within the time, which a slow machine lengthens ([`patience`]).
     pub fn wait(&self, since: Instant, within: Duration, wanted: impl Fn(&T) -> bool) -> Option<Duration> {
+        let within = patience() * within;
         let mut states = self.lock();
         loop {
             let first = states.partition_point(|(at, _)| *at <= since).saturating_sub(1);

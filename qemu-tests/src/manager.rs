@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 
 use crate::failure::{Doing, Result, failed};
 use crate::ns::Running;
+use crate::runner::patience;
 use crate::topology::{INTERNET_HOSTS, Lab, SERVER};
 
 /// Names the binary under test in the environment.
@@ -116,6 +117,7 @@ impl Manager {
 
     /// Waits until it holds every WAN of the lab for up.
     pub fn settle(&mut self, lab: &Lab, within: Duration) -> Result {
+        let within = patience() * within;
         let start = Instant::now();
         while start.elapsed() < within {
             let ups = status().map_or(0, |now| now.wans.iter().filter(|wan| wan.state == "up").count());
@@ -175,6 +177,7 @@ impl Manager {
 
     /// Asks it to end (SIGTERM) and waits.
     pub fn end(mut self, within: Duration) -> Result<ExitStatus> {
+        let within = patience() * within;
         self.signal(Signal::SIGTERM)?;
         let child = self.process.child();
         let start = Instant::now();

@@ -6,8 +6,8 @@ use std::fs;
 use std::io::{Read, pipe};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{LazyLock, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,10 +23,15 @@ const RESULT: &str = "= ";
 const INTERVAL: Duration = Duration::from_millis(10);
 /// How long a test may take unless it says otherwise.
 const LIMIT: Duration = Duration::from_secs(30);
-/// A machine on which only the tests that mostly wait make sense may take so many times as long for them.
+/// A machine on which only the tests that mostly wait make sense may take so many times as long for them, and for
+/// each thing that they wait for.
 const SLOWER: u32 = 4;
+/// Tells a test's process of it.
+const PATIENCE: &str = "LAB_PATIENCE";
 /// How many of the tests that mostly wait run at a time.
 const JOBS: usize = 4;
+/// The same on a slow machine: an emulated one has one processor.
+const SLOW_JOBS: usize = 2;
 /// The hidden subcommand that runs one test in this process.
 pub const CASE_COMMAND: &str = "case";
 
@@ -41,12 +46,14 @@ pub struct Case {
     pub limit: Duration,
     /// Others may run at the same time.
     pub together: bool,
+    /// It, and each thing that it waits for, may take so many times as long.
+    patience: u32,
 }
 
 impl Case {
     /// A test with the usual limit.
     pub const fn new(name: &'static str, run: fn() -> Result) -> Case {
-        Case { name, run, limit: LIMIT, together: false }
+        Case { name, run, limit: LIMIT, together: false, patience: 1 }
     }
 
     /// Another limit.
@@ -70,6 +77,13 @@ struct Vm<'a> {
     machine: &'a Machine,
     /// Tests were asked for by their names.
     asked: bool,
+}
+
+/// How many times as long as on a machine of the usual speed things may take on this one.
+pub fn patience() -> u32 {
+    static TIMES: LazyLock<u32> =
+        LazyLock::new(|| env::var(PATIENCE).ok().and_then(|number| number.parse().ok()).unwrap_or(1));
+    *TIMES
 }
 
 enum Verdict {
@@ -99,11 +113,14 @@ fn run(all: Vec<Case>, machine: Option<Vm<'_>>, arguments: &[String]) -> Result<
         .into_iter()
         .filter(|case| filters.is_empty() || filters.iter().any(|filter| case.name.contains(filter.as_str())))
         .collect();
+    // A virtual machine keeps a processor busy for itself, and xtask runs several at a time.
+    let mut jobs = if machine.is_some() { 1 } else { JOBS };
     match options.as_slice() {
         [] => {}
         [only] if *only == "--slow" => {
             chosen.retain(|case| case.together);
-            chosen.iter_mut().for_each(|case| case.limit *= SLOWER);
+            chosen.iter_mut().for_each(|case| case.patience = SLOWER);
+            jobs = SLOW_JOBS;
         }
         [only] if *only == "--list" => {
             chosen.iter().for_each(|case| println!("{}", case.name));
@@ -131,8 +148,6 @@ fn run(all: Vec<Case>, machine: Option<Vm<'_>>, arguments: &[String]) -> Result<
             }
             Ok(())
         };
-        // A virtual machine keeps a processor busy for itself, and xtask runs several at a time.
-        let jobs = if machine.is_some() { 1 } else { JOBS };
         let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
         workers
             .into_iter()
@@ -190,6 +205,7 @@ fn run_apart(case: &Case, machine: Option<Vm<'_>>) -> Result<Verdict> {
     let (mut reader, writer) = pipe()?;
     let mut command = Command::new(env::current_exe()?);
     command.args([CASE_COMMAND, case.name]).stdin(Stdio::null());
+    command.env(PATIENCE, case.patience.to_string());
     if let Some(vm) = machine {
         command.env(MACHINE, vm.description);
         if vm.asked {
@@ -205,16 +221,17 @@ fn run_apart(case: &Case, machine: Option<Vm<'_>>) -> Result<Verdict> {
         let _ = reader.read_to_end(&mut bytes);
         String::from_utf8_lossy(&bytes).into_owned()
     });
+    let limit = case.limit * case.patience;
     let start = Instant::now();
     let code = loop {
         if let Some(status) = child.try_wait()? {
             break status.code();
         }
-        if start.elapsed() > case.limit {
+        if start.elapsed() > limit {
             child.kill()?;
             child.wait()?;
             let said = output.join().unwrap_or_default();
-            return Ok(Verdict::Failed(format!("{said}no end within {:?}", case.limit)));
+            return Ok(Verdict::Failed(format!("{said}no end within {limit:?}")));
         }
         thread::sleep(INTERVAL);
     };

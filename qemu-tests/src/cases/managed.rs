@@ -10,6 +10,7 @@ use crate::endpoint_watch::EndpointWatch;
 use crate::failure::{Doing, Result, failed};
 use crate::manager::{self, Manager, WanStatus};
 use crate::route_watch::{DefaultRoutes, RouteWatch, preferred_wan};
+use crate::runner::patience;
 use crate::topology::{Lab, device, ifindex};
 
 /// Where managers log.
@@ -142,7 +143,7 @@ impl Managed {
             return failed(format!("after {after:?} WAN 1 was left: {routes:?}; {:?}", manager::status()));
         }
         for wan in 1..=self.lab.wans() {
-            let gone = self.endpoints.removed(&self.lab.netifd.address(wan), since, since.elapsed());
+            let gone = self.endpoints.was_removed(&self.lab.netifd.address(wan), since);
             check!(gone.is_none(), "WAN {wan}'s endpoint went after {gone:?}; {:?}", manager::status());
         }
         Ok(())
@@ -198,8 +199,9 @@ pub fn defaults(lab: &Lab) -> Result<Vec<String>> {
         .collect())
 }
 
-/// How long it took until the condition held.
+/// How long it took until the condition held; a slow machine has more time for it ([`patience`]).
 pub fn until(within: Duration, holds: impl Fn() -> Result<bool>) -> Result<Option<Duration>> {
+    let within = patience() * within;
     let start = Instant::now();
     loop {
         if holds()? {
