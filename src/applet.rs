@@ -25,6 +25,7 @@ pub struct Applet {
 /// Every command, sorted by name.
 pub const APPLETS: &[Applet] = &[
     applets::bond::APPLET,
+    applets::config::APPLET,
     applets::mptcp::APPLET,
     applets::mptcp_helper::APPLET,
     applets::netspeed::APPLET,
@@ -77,7 +78,15 @@ pub fn say(text: &str) {
 /// # Errors
 /// What could not be written (the disk is full). A reader that went away is none: he has what he wanted.
 pub fn print(text: &str) -> Result<(), Error> {
-    match std::io::stdout().write_all(text.as_bytes()) {
+    print_bytes(text.as_bytes())
+}
+
+/// The same of what need not be UTF-8.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_bytes(bytes: &[u8]) -> Result<(), Error> {
+    match std::io::stdout().write_all(bytes) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::new("write to", "stdout", e)),
         _ => Ok(()),
     }

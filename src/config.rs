@@ -145,7 +145,7 @@ pub fn overrides(args: &ManagerArgs) -> Result<Vec<(String, Vec<String>)>, Error
 }
 
 fn read(path: &Path, must_exist: bool) -> Result<Option<Vec<u8>>, Error> {
-    match files::read(path) {
+    match files::read_settings(path) {
         Ok(text) => Ok(Some(text)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound && !must_exist => Ok(None),
         Err(e) => Err(Error::new("read", path.display(), e)),

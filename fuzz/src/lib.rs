@@ -6,9 +6,6 @@
 
 #[path = "../../src/config/options.rs"]
 pub mod options;
-/// The printer by which the product's tests compare with the real `uci`.
-#[path = "../../src/wire/uci/print.rs"]
-pub mod print;
 #[path = "../../src/types.rs"]
 pub mod types;
 #[path = "../../src/wan/mod.rs"]
@@ -16,8 +13,7 @@ pub mod wan;
 #[path = "../../src/wire/mod.rs"]
 pub mod wire;
 
-// What the printer looks for in the module above it.
-use wire::uci::{Package, Section, Value};
+pub use wire::uci::print;
 
 /// The body of a request as the kernel would read it.
 pub fn body(request: wire::nl::Request) -> Vec<u8> {

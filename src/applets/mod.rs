@@ -2,6 +2,7 @@
 //! `wan`, `wire`, `sys`, or (the daemon's loop) `manager`.
 
 pub mod bond;
+pub mod config;
 pub mod mptcp;
 pub mod mptcp_helper;
 pub mod netspeed;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::types::IfName;
 use crate::wan::settings::{MAX_TARGETS, RESOLVER_PORT, SERVER_PORT, Settings, Target};
-use crate::wire::uci::{self, Section};
+use crate::wire::uci::{self, Package, Section, UciOption};
 
 /// Intervals beyond an hour, or of less than ten milliseconds, are mistakes.
 const INTERVALS: std::ops::RangeInclusive<u64> = 10..=3_600_000;
@@ -24,12 +24,47 @@ pub fn apply_file(settings: &mut Settings, text: &[u8]) -> Result<(), String> {
     let package = uci::parse(text).map_err(|e| e.to_string())?;
     for section in package.sections_of("bond") {
         // In whatever order: replacing servers keeps the targets, and the other way round.
-        for option in &section.options {
-            let values = section.list(&option.name).map_err(|e| e.to_string())?;
-            set(settings, &option.name, &values).map_err(|e| format!("line {}: {e}", option.line))?;
-        }
+        section.options.iter().try_for_each(|option| apply(settings, section, option))?;
     }
     Ok(())
+}
+
+fn apply(settings: &mut Settings, section: &Section, option: &UciOption) -> Result<(), String> {
+    let values = section.list(&option.name).map_err(|e| e.to_string())?;
+    set(settings, &option.name, &values).map_err(|e| format!("line {}: {e}", option.line))
+}
+
+/// What is wrong with a settings file, each with its line.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// What the manager refuses: with any of these it does not start, or keeps the settings that it has.
+    pub refused: Vec<String>,
+    /// What nobody reads, so that it is likely to be misspelt.
+    pub unread: Vec<String>,
+}
+
+/// All that is wrong with a settings file, where [`apply_file`] ends at the first.
+pub fn findings(package: &Package) -> Findings {
+    let mut findings = Findings::default();
+    let mut settings = Settings::default();
+    for section in &package.sections {
+        if section.kind != "bond" {
+            let line = section.line;
+            findings
+                .unread
+                .push(format!("line {line}: no command reads sections of the type '{}'", section.kind));
+            continue;
+        }
+        let wrong = section.options.iter().filter_map(|option| apply(&mut settings, section, option).err());
+        findings.refused.extend(wrong);
+    }
+    findings
+}
+
+/// The same of the settings of the old `bsbf-mptcp`.
+pub fn legacy_findings(package: &Package) -> Findings {
+    let refused = apply_backups(&mut Settings::default(), package).err();
+    Findings { refused: refused.into_iter().collect(), unread: Vec::new() }
 }
 
 /// Takes in what `bsbf-mptcp` of old had: `list subflow_backup`.
@@ -37,10 +72,14 @@ pub fn apply_file(settings: &mut Settings, text: &[u8]) -> Result<(), String> {
 /// # Errors
 /// What `uci` refuses, and what is no interface's name.
 pub fn apply_legacy(settings: &mut Settings, text: &[u8]) -> Result<(), String> {
-    let package = uci::parse(text).map_err(|e| e.to_string())?;
-    let main = package.section("main").map(|s: &Section| s.list(LEGACY_OPTION)).transpose();
-    for name in main.map_err(|e| e.to_string())?.unwrap_or_default() {
-        settings.backup.push(name.parse()?);
+    apply_backups(settings, &uci::parse(text).map_err(|e| e.to_string())?)
+}
+
+fn apply_backups(settings: &mut Settings, package: &Package) -> Result<(), String> {
+    let Some(main) = package.section("main") else { return Ok(()) };
+    let line = main.option(LEGACY_OPTION).map_or(main.line, |option| option.line);
+    for name in main.list(LEGACY_OPTION).map_err(|e| e.to_string())? {
+        settings.backup.push(name.parse().map_err(|e| format!("line {line}: {e}"))?);
     }
     Ok(())
 }

@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::options::{apply_file, apply_legacy, set};
 use super::*;
 use crate::wan::settings::{RESOLVER_PORT, SERVER_PORT};
+use crate::wire::uci;
 
 fn file(text: &str) -> Result<Settings, String> {
     let mut settings = Settings::default();
@@ -55,6 +56,30 @@ fn a_bad_value_is_named_with_its_line_and_what_was_expected() {
         assert_eq!(file(text).unwrap_err(), message);
     }
     assert!(file("config bond\n option interval '5").unwrap_err().starts_with("line 2"));
+}
+
+#[test]
+fn all_that_is_wrong_is_found_and_what_nobody_reads() {
+    let text = "config bond\n option lost '1'\n option interval '2000'\n option lostt '5'\nconfig bnd 'x'\n\
+                config bond\n option replies '0'\n";
+    let findings = options::findings(&uci::parse(text.as_bytes()).unwrap());
+    assert_eq!(
+        findings.refused,
+        [
+            "line 2: '1' is not a number from 2 to 40",
+            "line 4: unknown option 'lostt'",
+            "line 7: '0' is not a number from 1 to 100",
+        ]
+    );
+    assert_eq!(findings.unread, ["line 5: no command reads sections of the type 'bnd'"]);
+    // The first of them is what the manager says.
+    assert_eq!(file(text).unwrap_err(), findings.refused[0]);
+    let old = "config endpoints 'main'\n list subflow_backup 'wan2'\n list subflow_backup 'a/b'\n";
+    let findings = options::legacy_findings(&uci::parse(old.as_bytes()).unwrap());
+    assert_eq!(
+        findings.refused,
+        ["line 3: 'a/b' is not an interface name (1 to 15 bytes, no '/', ':' or blank)"]
+    );
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Files, links and directories.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// What stands where a command's symlink should be.
@@ -57,6 +57,24 @@ pub fn replace_link(target: &Path, link: &Path) -> io::Result<()> {
 /// The whole of a text file; bytes that are not UTF-8 stay as they are.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)
+}
+
+/// The most that is read of a settings file, in bytes: a whole router's have a tenth of it.
+const MOST_SETTINGS: u64 = 1 << 20;
+
+/// The whole of a settings file.
+///
+/// # Errors
+/// What the system says; that it has over a mebibyte, of which a router's memory would not hold what it means.
+pub fn read_settings(path: &Path) -> io::Result<Vec<u8>> {
+    // A FIFO that nobody writes to must not hold us up.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let mut text = Vec::new();
+    file.take(MOST_SETTINGS + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MOST_SETTINGS {
+        return Err(io::Error::other("it has over 1 MiB, which is no settings file"));
+    }
+    Ok(text)
 }
 
 /// An entry of a directory.

@@ -18,16 +18,21 @@
 //! In one point this reader is stricter: a NUL byte further on in a line is an error, where the real tool would
 //! join the next line to this one.
 
-mod words;
-
-#[cfg(test)]
-mod print;
+pub mod delta;
+pub mod print;
+pub mod query;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::fmt;
 
 use words::{Cursor, Word};
+
+/// Sections of a file. Names are compared one by one, and a file of nothing but names must not take minutes.
+pub const MAX_SECTIONS: usize = 10_000;
+/// Options of a section; a list counts as one.
+pub const MAX_OPTIONS: usize = 1_000;
 
 /// A configuration file.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +47,6 @@ pub struct Section {
     /// The name given, or the automatic one (`cfg` and six hexadecimal digits).
     pub name: String,
     /// The file gives no name; the automatic one changes when sections before it come or go.
-    #[cfg_attr(not(test), expect(dead_code, reason = "bsbf-config will print by it"))]
     pub anonymous: bool,
     /// The type: `interface`, `zone`.
     pub kind: String,
@@ -85,11 +89,28 @@ pub struct SyntaxError {
     pub expected: String,
 }
 
+/// Where an option stands that is set once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Where it stood: OpenWrt's.
+    Kept,
+    /// At the end of its section: that of RUTOS's `uci`.
+    Renewed,
+}
+
 /// Reads a configuration file.
 ///
 /// # Errors
-/// Anything that `uci` refuses in its default, strict mode.
+/// Anything that `uci` refuses in its default, strict mode; more than [`MAX_SECTIONS`] or [`MAX_OPTIONS`].
 pub fn parse(input: &[u8]) -> Result<Package, SyntaxError> {
+    parse_in(input, Order::Kept)
+}
+
+/// Reads a configuration file, with the options in this order.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_in(input: &[u8], order: Order) -> Result<Package, SyntaxError> {
     refuse_nul_inside_lines(input)?;
     let mut cursor = Cursor::new(input);
     let mut package = Package::default();
@@ -105,7 +126,7 @@ pub fn parse(input: &[u8]) -> Result<Package, SyntaxError> {
                     section_type(needed(cursor.word()?, "section without a type", "config TYPE [NAME]")?)?;
                 let name = cursor.word()?;
                 current = Some(match name.text.as_slice() {
-                    [] => package.add_anonymous(kind, line),
+                    [] => package.add_anonymous(kind, line)?,
                     _ => package.open(kind, identifier(name, "section")?, line)?,
                 });
             }
@@ -120,7 +141,7 @@ pub fn parse(input: &[u8]) -> Result<Package, SyntaxError> {
                 let name = needed(cursor.word()?, "option without a name", "option NAME VALUE")?;
                 let name = identifier(name, "option")?;
                 let value = cursor.word()?.text;
-                section.set(name, value, line, keyword.starts_with(b"l"));
+                section.set(name, value, line, keyword.starts_with(b"l"), order)?;
             }
             _ => {
                 let found = format!("unknown word {}", quoted(keyword));
@@ -158,18 +179,22 @@ impl Package {
                 }
                 _ => Ok(at),
             },
-            None => Ok(self.add(Section { name, anonymous: false, kind, options: Vec::new(), line })),
+            None => self.add(Section { name, anonymous: false, kind, options: Vec::new(), line }),
         }
     }
 
-    fn add_anonymous(&mut self, kind: String, line: usize) -> usize {
+    fn add_anonymous(&mut self, kind: String, line: usize) -> Result<usize, SyntaxError> {
         let name = format!("cfg{:02x}{:04x}", self.sections.len() + 1, type_hash(&kind));
         self.add(Section { name, anonymous: true, kind, options: Vec::new(), line })
     }
 
-    fn add(&mut self, section: Section) -> usize {
+    fn add(&mut self, section: Section) -> Result<usize, SyntaxError> {
+        if self.sections.len() == MAX_SECTIONS {
+            let found = format!("section {}", MAX_SECTIONS + 1);
+            return Err(SyntaxError::new(section.line, found, format!("at most {MAX_SECTIONS}")));
+        }
         self.sections.push(section);
-        self.sections.len() - 1
+        Ok(self.sections.len() - 1)
     }
 }
 
@@ -204,21 +229,39 @@ impl Section {
         option.value.items().iter().map(|item| option.text(item)).collect()
     }
 
-    fn set(&mut self, name: String, value: Vec<u8>, line: usize, list: bool) {
+    fn set(
+        &mut self,
+        name: String,
+        value: Vec<u8>,
+        line: usize,
+        list: bool,
+        order: Order,
+    ) -> Result<(), SyntaxError> {
         if value.is_empty() && !list {
-            return;
+            return Ok(());
         }
-        let Some(option) = self.options.iter_mut().find(|option| option.name == name) else {
+        let Some(at) = self.options.iter().position(|option| option.name == name) else {
+            if self.options.len() == MAX_OPTIONS {
+                let found = format!("option {} of one section", MAX_OPTIONS + 1);
+                return Err(SyntaxError::new(line, found, format!("at most {MAX_OPTIONS}")));
+            }
             let value = if list { Value::List(vec![value]) } else { Value::Single(value) };
             self.options.push(UciOption { name, value, line });
-            return;
+            return Ok(());
         };
+        if order == Order::Renewed && !list {
+            let old = self.options.remove(at);
+            self.options.push(UciOption { value: Value::Single(value), line, ..old });
+            return Ok(());
+        }
+        let Some(option) = self.options.get_mut(at) else { return Ok(()) };
         option.line = line;
         match &mut option.value {
             Value::List(items) if list => items.push(value),
             Value::Single(first) if list => option.value = Value::List(vec![std::mem::take(first), value]),
             _ => option.value = Value::Single(value),
         }
+        Ok(())
     }
 }
 

@@ -6,8 +6,10 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::thread;
 
 use crate::paths::Paths;
 use crate::tally::Tally;
@@ -59,9 +61,20 @@ pub fn run(paths: &Paths, seconds: u32, sum: &mut Tally) {
     let built = targets(paths).and_then(|names| Ok((build(paths)?, names)));
     match built {
         Ok((programs, names)) => {
-            for name in names {
-                let outcome = fuzz(paths, &programs, &name, seconds);
-                sum.check(&format!("fuzz {name}"), outcome);
+            let processors = thread::available_parallelism().map_or(1, NonZero::get);
+            for names in names.chunks(processors) {
+                let outcomes = thread::scope(|scope| {
+                    let run = |name| {
+                        let programs = &programs;
+                        scope.spawn(move || fuzz(paths, programs, name, seconds))
+                    };
+                    let running: Vec<_> = names.iter().map(|name| run(name)).collect();
+                    let panicked = |_| Err("its thread panicked".to_string());
+                    running.into_iter().map(|one| one.join().unwrap_or_else(panicked)).collect::<Vec<_>>()
+                });
+                for (name, outcome) in names.iter().zip(outcomes) {
+                    sum.check(&format!("fuzz {name}"), outcome);
+                }
             }
         }
         Err(why) => sum.check("fuzz", Err(why)),

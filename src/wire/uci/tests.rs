@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::print::{self, Anonymous};
+use super::query::{self, Query, Reference};
 use super::{Package, Section, SyntaxError, Value, parse};
 
 /// Cases in tests/vectors/uci/read; one that is lost must not go unnoticed.
@@ -104,50 +105,21 @@ fn run(package: Option<&Package>, arguments: &str) -> Option<Option<Vec<u8>>> {
         ["-N", "export", "t"] | ["-q", "get", _] => (Anonymous::AsWritten, &words[1..]),
         _ => (Anonymous::AsWritten, &words[..]),
     };
-    let [command @ ("get" | "show" | "export"), reference] = words[..] else { return None };
+    let (query, reference) = match words[..] {
+        ["get", reference] => (Query::Get, reference),
+        ["show", reference] => (Query::Show, reference),
+        ["export", reference] => (Query::Export, reference),
+        _ => return None,
+    };
     if reference.contains('=') {
         return None;
     }
-    let reference = reference.trim_matches('\'');
-    Some(package.and_then(|package| match (command, reference) {
-        ("export", "t") => Some(print::export("t", package, anonymous)),
-        ("show", "t") => Some(print::show("t", package, anonymous)),
-        ("get", "t") => Some(Vec::new()),
-        _ => answer(package, command, reference),
-    }))
-}
-
-fn answer(package: &Package, command: &str, reference: &str) -> Option<Vec<u8>> {
-    let (section, option) = match reference.split('.').collect::<Vec<_>>()[..] {
-        ["t", section] => (section, None),
-        ["t", section, option] => (section, Some(option)),
-        _ => return None,
-    };
-    let section = if section.starts_with('@') { nth(package, section) } else { package.section(section) }?;
-    let address = format!("t.{}", section.name);
-    match (command, option) {
-        ("get", None) => Some(format!("{}\n", section.kind).into_bytes()),
-        ("get", Some(name)) => Some(print::get(&section.option(name)?.value)),
-        ("show", None) => Some(print::show_section(&address, section)),
-        (_, Some(name)) => {
-            Some(print::show_value(&format!("{address}.{name}"), &section.option(name)?.value))
-        }
-        _ => None,
-    }
-}
-
-/// The section meant by `@type[n]`: n from 0, negative from the end; no type means any.
-fn nth<'a>(package: &'a Package, by_index: &str) -> Option<&'a Section> {
-    let (kind, index) = by_index.strip_prefix('@')?.strip_suffix(']')?.split_once('[')?;
-    let index: isize = if index.is_empty() { 0 } else { index.trim_start().parse().ok()? };
-    let of_kind = package.sections.iter().filter(|s| kind.is_empty() || s.kind == kind);
-    let sections: Vec<_> = of_kind.collect();
-    let index = if index < 0 { sections.len().checked_add_signed(index)? } else { index as usize };
-    sections.get(index).copied()
+    let of = Reference::parse(reference.trim_matches('\'')).filter(|of| of.package == "t");
+    Some(package.zip(of).and_then(|(package, of)| query::answer(package, query, of, anonymous)))
 }
 
 /// The bytes meant by \n \t \r \\ \xNN.
-fn unescape(text: &str) -> Vec<u8> {
+pub(super) fn unescape(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

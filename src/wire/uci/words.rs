@@ -68,6 +68,17 @@ impl<'a> Cursor<'a> {
         Ok(word)
     }
 
+    /// The number of the line at hand; `None` at the end.
+    pub fn line_ahead(&self) -> Option<usize> {
+        self.peek().map(|_| self.line)
+    }
+
+    /// Takes the next byte if it is one of these.
+    pub fn one_of(&mut self, bytes: &[u8]) -> Option<u8> {
+        self.peek().filter(|byte| bytes.contains(byte))?;
+        self.take()
+    }
+
     /// Goes to the start of the next line; what is left of this one is not looked at.
     pub fn skip_line(&mut self) {
         while !matches!(self.take(), None | Some(b'\n')) {}
