@@ -6,7 +6,7 @@ use std::thread;
 use crate::paths::Paths;
 use crate::tally::Tally;
 use crate::targets::Target;
-use crate::{Result, cross, fuzz, lab, process, qemu, targets};
+use crate::{Result, cross, fuzz, lab, package, process, qemu, targets};
 
 /// How long `ci` runs each fuzz target: long enough to find what a change breaks, not to find what is rare.
 const FUZZ_SECONDS: u32 = 6;
@@ -58,6 +58,7 @@ pub fn all(paths: &Paths) -> ExitCode {
                 scope.spawn(|| qemu::fetch(paths, &targets));
                 run_builds(paths, &targets, &mut sum);
             });
+            package::run(paths, &targets, &mut sum);
             qemu::run(paths, &targets, &[], &mut sum);
         }
         Err(why) => sum.check("targets", Err(why)),

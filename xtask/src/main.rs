@@ -14,6 +14,7 @@ mod debian;
 mod elf;
 mod fuzz;
 mod lab;
+mod package;
 mod paths;
 mod process;
 mod qemu;
@@ -35,12 +36,13 @@ const HELP: &str = "Usage: cargo xtask COMMAND [ARGUMENTS]
   test [FILTER]      unit and property tests, the lab's tests, and those of two virtual routers; with FILTER
                      the first two, of those whose names have it in them
   build [ARCH|all]   static binaries for routers in target/dist/ARCH/bsbf, each one checked
+  package [ARCH|all] packages for OpenWrt (.ipk) and the index of a feed, in target/packages/ARCH
   qemu [ARCH|all] [TEST...]
                      the lab's tests in virtual routers, in QEMU with the kernel and CPU of ARCH; TEST is a name
   fuzz [SECONDS]     every fuzz target for so long, 20 s if not said; fails with the input that broke one
   bench [OPTIONS]    failover, recovery, goodput and cost of the static binary beside the kernel alone;
                      under an hour, --quick: minutes; see bench --help
-  ci                 formatting, lints, unit tests, lab, fuzz, build all, qemu all
+  ci                 formatting, lints, unit tests, lab, fuzz, build all, package all, qemu all
   help               this text
 
 Architectures are the files in targets/. Missing Debian packages are installed, and it is said which.
@@ -71,6 +73,8 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ["test", filter] => Ok(ci::test(&paths, Some(filter))),
         ["build"] | ["build", "all"] => ci::build(&paths, None),
         ["build", arch] => ci::build(&paths, Some(arch)),
+        ["package"] | ["package", "all"] => package::command(&paths, None),
+        ["package", arch] => package::command(&paths, Some(arch)),
         ["qemu", words @ ..] => qemu::command(&paths, words),
         ["fuzz"] => Ok(fuzz::all(&paths, fuzz::SECONDS)),
         ["fuzz", seconds] => match seconds.parse() {

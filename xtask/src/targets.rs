@@ -165,8 +165,9 @@ mod tests {
 
     #[test]
     fn no_budget_is_beyond_what_a_router_has_room_for() {
+        // Compressed it is half of that, which is what a package may have.
         for target in targets() {
-            assert!((1..=614_400).contains(&target.size_budget), "{}: {}", target.arch, target.size_budget);
+            assert!((1..=655_360).contains(&target.size_budget), "{}: {}", target.arch, target.size_budget);
         }
     }
 
