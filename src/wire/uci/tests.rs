@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::print::{self, Anonymous};
 use super::query::{self, Query, Reference};
-use super::{Package, Section, SyntaxError, Value, parse};
+use super::{Order, Package, Section, SyntaxError, Value, parse, parse_in};
 
 /// Cases in tests/vectors/uci/read; one that is lost must not go unnoticed.
 const CASES: usize = 114;
@@ -78,6 +78,24 @@ fn commands_answer_as_recorded() {
     }
     // Left out: -S (not strict), -d (another separator), and usage errors.
     assert_eq!((ran, left), (761, 126));
+}
+
+#[test]
+fn rutoss_uci_is_followed_where_it_differs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/uci/read");
+    let mut ran = 0;
+    for row in fs::read_to_string(root.join("DIFF-OTHER-VERSIONS.tsv")).unwrap().lines() {
+        let [case, "rutos", arguments, _codes, answers, ..] = row.split('\t').collect::<Vec<_>>()[..] else {
+            continue;
+        };
+        let package = parse_in(&fs::read(root.join(case).join("t")).unwrap(), Order::Renewed).unwrap();
+        let Some(answer) = run(Some(&package), arguments) else { continue };
+        let (_, expected) = answers.split_once(" -> ").unwrap();
+        assert_eq!(lossy(answer), lossy(Some(unescape(expected))), "{case}: uci {arguments}");
+        ran += 1;
+    }
+    // -S is not among our commands.
+    assert_eq!(ran, 10);
 }
 
 #[test]
