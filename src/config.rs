@@ -110,13 +110,9 @@ pub fn load(args: &ManagerArgs, halves: (bool, bool)) -> Result<Settings, Error>
     if let Some(text) = read(Path::new(LEGACY_FILE), false)? {
         options::apply_legacy(&mut settings, &text).map_err(|e| Error::new("use", LEGACY_FILE, e))?;
     }
-    let file =
-        args.config.as_ref().map_or_else(|| FILES.map(PathBuf::from).to_vec(), |file| vec![file.clone()]);
-    for path in file {
-        if let Some(text) = read(&path, args.config.is_some())? {
-            options::apply_file(&mut settings, &text).map_err(|e| Error::new("use", path.display(), e))?;
-            break;
-        }
+    let path = args.config.clone().unwrap_or_else(settings_file);
+    if let Some(text) = read(&path, args.config.is_some())? {
+        options::apply_file(&mut settings, &text).map_err(|e| Error::new("use", path.display(), e))?;
     }
     for (option, values) in args.given() {
         let values: Vec<&str> = values.iter().map(String::as_str).collect();
@@ -144,7 +140,17 @@ pub fn overrides(args: &ManagerArgs) -> Result<Vec<(String, Vec<String>)>, Error
     Ok(options)
 }
 
-fn read(path: &Path, must_exist: bool) -> Result<Option<Vec<u8>>, Error> {
+/// The first of [`FILES`] that is there, else the first.
+pub fn settings_file() -> PathBuf {
+    let there = FILES.iter().find(|path| files::exists(Path::new(path)));
+    PathBuf::from(there.unwrap_or(&FILES[0]))
+}
+
+/// The content of a settings file; `None` if it may be missing and is.
+///
+/// # Errors
+/// What [`files::read_settings`] says, with the file's name.
+pub fn read(path: &Path, must_exist: bool) -> Result<Option<Vec<u8>>, Error> {
     match files::read_settings(path) {
         Ok(text) => Ok(Some(text)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound && !must_exist => Ok(None),

@@ -144,6 +144,9 @@ fn check_names_all_that_the_manager_refuses() {
     dir.write("bsbf", "config bond\n\toption lost '9\n");
     let (code, _, err) = dir.said(&["check"]);
     assert!(code == 1 && err.contains("DIR/bsbf: line 2: unterminated single quote"), "{err}");
+    // One broken file hides nothing of the other.
+    dir.write("bsbf-mptcp", "config endpoints 'main'\n\tlist subflow_backup 'a/b'\n");
+    assert_eq!(dir.said(&["check"]).2.lines().count(), 2);
 }
 
 #[test]
@@ -172,8 +175,7 @@ fn what_is_no_settings_file_is_refused_soon_and_by_name() {
             1,
             "bsbf: cannot read DIR/options: line 1002: option 1001 of one section: expected at most 1000\n",
         ),
-        // Nobody writes to it.
-        ("fifo", 0, ""),
+        ("fifo", 1, "bsbf: cannot read DIR/fifo: it is a pipe, which cannot be read again\n"),
         ("gone", 1, "bsbf: cannot read DIR/gone: No such file or directory (os error 2)\n"),
     ] {
         let (exit, _, err) = dir.said(&["show", name]);

@@ -127,72 +127,74 @@ fn all(args: &Args, query: Query) -> Outcome {
 
 /// Tells what the manager would refuse of its settings, and of the list of backups of the scripts before it.
 fn check(args: &Args) -> Outcome {
-    let dir = args.dir();
-    let mut code = EXIT_DONE;
-    for (name, find) in [
-        ("bsbf", options::findings as fn(&Package) -> options::Findings),
-        ("bsbf-mptcp", options::legacy_findings),
-    ] {
-        let path = dir.join(name);
-        match files::read_settings(&path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                applet::print(&format!("{}: not there, so nothing is set\n", path.display()))?;
-                continue;
-            }
-            _ => {}
+    let [own, legacy] = args.of_manager();
+    let own = told(&own, args.package(&own, false), options::findings)?;
+    let legacy = told(&legacy, args.package(&legacy, false), options::legacy_findings)?;
+    Ok(if own && legacy { EXIT_DONE } else { EXIT_FAILED })
+}
+
+/// Prints what is found in a file, if it is there; whether nothing is refused.
+fn told(
+    path: &Path,
+    package: Result<Option<Package>, Error>,
+    find: impl Fn(&Package) -> options::Findings,
+) -> Result<bool, Error> {
+    let path = path.display();
+    let options::Findings { refused, unread } = match package {
+        Ok(Some(package)) => find(&package),
+        Ok(None) => {
+            applet::print(&format!("{path}: not there, so nothing is set\n"))?;
+            return Ok(true);
         }
-        let findings = match args.read(&dir, name) {
-            Ok(package) => find(&package),
-            Err(error) => {
-                applet::complain(&error.to_string());
-                code = EXIT_FAILED;
-                continue;
-            }
-        };
-        for refused in &findings.refused {
-            applet::complain(&format!("{}: {refused}", path.display()));
-            code = EXIT_FAILED;
+        Err(error) => {
+            applet::complain(&error.to_string());
+            return Ok(false);
         }
-        for unread in &findings.unread {
-            applet::print(&format!("{}: {unread}\n", path.display()))?;
-        }
-        if findings.refused.is_empty() {
-            applet::print(&format!("{}: nothing is refused\n", path.display()))?;
-        }
+    };
+    refused.iter().for_each(|refused| applet::complain(&format!("{path}: {refused}")));
+    unread.iter().try_for_each(|unread| applet::print(&format!("{path}: {unread}\n")))?;
+    if refused.is_empty() {
+        applet::print(&format!("{path}: nothing is refused\n"))?;
     }
-    Ok(code)
+    Ok(refused.is_empty())
 }
 
 impl Args {
+    /// Where the files are: given, or where the manager's are.
     fn dir(&self) -> PathBuf {
-        let first = |paths: [&str; 2]| {
-            let dirs = paths.map(|path| Path::new(path).parent().unwrap_or(Path::new("/")).to_path_buf());
-            let found = dirs.iter().find(|dir| files::canonical(dir).is_ok()).cloned();
-            found.unwrap_or_else(|| dirs[0].clone())
-        };
-        self.dir.clone().unwrap_or_else(|| first(config::FILES))
+        let own = || config::settings_file().parent().unwrap_or(Path::new("/")).to_path_buf();
+        self.dir.clone().unwrap_or_else(own)
+    }
+
+    /// The files that the manager reads.
+    fn of_manager(&self) -> [PathBuf; 2] {
+        match &self.dir {
+            Some(dir) => ["bsbf", "bsbf-mptcp"].map(|name| dir.join(name)),
+            None => [config::settings_file(), config::LEGACY_FILE.into()],
+        }
     }
 
     fn anonymous(&self) -> Anonymous {
         if self.names { Anonymous::Named } else { Anonymous::AsWritten }
     }
 
-    /// Reads a package of the directory, with what is pending for it.
+    /// Reads a package of the directory.
     fn read(&self, dir: &Path, name: &str) -> Result<Package, Error> {
+        // One that must exist is there or an error.
+        Ok(self.package(&dir.join(name), true)?.unwrap_or_default())
+    }
+
+    /// Reads a file, with what is pending for it; `None` if it may be missing and is.
+    fn package(&self, path: &Path, must_exist: bool) -> Result<Option<Package>, Error> {
         let order = if self.rutos { Order::Renewed } else { Order::Kept };
-        let path = dir.join(name);
-        let text = files::read_settings(&path).map_err(|e| Error::new("read", path.display(), e))?;
+        let Some(text) = config::read(path, must_exist)? else { return Ok(None) };
         let mut package = uci::parse_in(&text, order).map_err(|e| Error::new("read", path.display(), e))?;
-        let Some(pending) = &self.pending else { return Ok(package) };
-        let path = pending.join(name);
-        let changes = match files::read_settings(&path) {
-            Ok(changes) => changes,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(package),
-            Err(e) => return Err(Error::new("read", path.display(), e)),
-        };
-        for error in delta::apply(&mut package, name, &changes, order) {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let Some(path) = self.pending.as_ref().map(|dir| dir.join(name)) else { return Ok(Some(package)) };
+        for error in delta::apply(&mut package, name, &config::read(&path, false)?.unwrap_or_default(), order)
+        {
             applet::complain(&Error::new("apply", path.display(), error).to_string());
         }
-        Ok(package)
+        Ok(Some(package))
     }
 }

@@ -278,52 +278,22 @@ fn what_a_replay_sets_is_taken_apart() {
     assert_eq!(load(&bad, (true, true)).err().map(|e| e.exit), Some(EXIT_USAGE));
 }
 
-/// Every option of the file, as [`ManagerArgs`] has them.
-const ALL: [&str; 14] = [
-    "server",
-    "target",
-    "backup",
-    "metered",
-    "unmetered",
-    "include",
-    "exclude",
-    "backup_auto",
-    "interval",
-    "metered_interval",
-    "fast_interval",
-    "dead_interval",
-    "lost",
-    "replies",
-];
-
 #[test]
 fn the_package_shows_every_option_with_its_default() {
     let shipped = include_str!("../../openwrt-feed/files/etc/config/bsbf");
-    assert_eq!(
-        format!("{:?}", file(shipped).unwrap()),
-        format!("{:?}", Settings::default()),
-        "it sets something"
-    );
-    let shown: Vec<&str> = shipped.lines().filter_map(|line| line.trim_start().strip_prefix("# ")).collect();
+    let settings =
+        |lines: &[&str]| format!("{:?}", file(&format!("config bond\n{}", lines.join("\n"))).unwrap());
+    assert_eq!(format!("{:?}", file(shipped).unwrap()), settings(&[]), "it sets something");
+    let is_option = |line: &&str| line.starts_with("option ") || line.starts_with("list ");
     let shown: Vec<&str> =
-        shown.into_iter().filter(|line| line.starts_with("option ") || line.starts_with("list ")).collect();
-    let names: Vec<&str> = shown.iter().filter_map(|line| line.split(' ').nth(1)).collect();
-    for option in ALL {
-        assert!(names.contains(&option), "{option} is not shown");
+        shipped.lines().filter_map(|line| line.trim_start().strip_prefix("# ")).filter(is_option).collect();
+    let name = |line: &str| line.split(' ').nth(1).unwrap().to_string();
+    for option in known() {
+        assert!(shown.iter().any(|line| name(line) == option), "{option} is not shown");
     }
-    let defaults: Vec<&str> = shown
-        .into_iter()
-        .filter(|line| line.starts_with("option ") || line.starts_with("list target "))
-        .collect();
-    let set = file(&format!("config bond\n{}", defaults.join("\n"))).unwrap();
-    assert_eq!(format!("{set:?}"), format!("{:?}", Settings::default()), "a default is another one");
-    let examples: String = shipped.lines().map(|line| line.replacen("# ", "", 1) + "\n").collect::<String>();
-    let examples: String = examples
-        .lines()
-        .filter(|line| {
-            ["option", "list", "config"].contains(&line.trim_start().split(' ').next().unwrap_or_default())
-        })
-        .map(|line| format!("{line}\n"))
-        .collect();
-    assert!(file(&examples).is_ok(), "an example is refused: {:?}", file(&examples));
+    // Examples stand where the default is none.
+    let (examples, defaults): (Vec<&str>, Vec<&str>) =
+        shown.into_iter().partition(|line| default_of(&name(line)) == "none");
+    assert_eq!(settings(&defaults), settings(&[]), "a default is another one");
+    assert_ne!(settings(&examples), settings(&[]));
 }

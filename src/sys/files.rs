@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, symlink};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// What stands where a command's symlink should be.
@@ -54,6 +54,11 @@ pub fn replace_link(target: &Path, link: &Path) -> io::Result<()> {
     fs::rename(&temporary, link)
 }
 
+/// Whether something stands at `path`, links followed; what cannot be looked at counts, so that reading it says why.
+pub fn exists(path: &Path) -> bool {
+    !fs::metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
+}
+
 /// The whole of a text file; bytes that are not UTF-8 stay as they are.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)
@@ -65,10 +70,13 @@ const MOST_SETTINGS: u64 = 1 << 20;
 /// The whole of a settings file.
 ///
 /// # Errors
-/// What the system says; that it has over a mebibyte, of which a router's memory would not hold what it means.
+/// What the system says; that it is a pipe; that it has over a mebibyte, of which a router's memory would not hold what it means.
 pub fn read_settings(path: &Path) -> io::Result<Vec<u8>> {
-    // A FIFO that nobody writes to must not hold us up.
+    // A pipe that nobody writes to must not hold us up, and one that is empty for now must not pass for a file.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.file_type().is_fifo() {
+        return Err(io::Error::other("it is a pipe, which cannot be read again"));
+    }
     let mut text = Vec::new();
     file.take(MOST_SETTINGS + 1).read_to_end(&mut text)?;
     if text.len() as u64 > MOST_SETTINGS {

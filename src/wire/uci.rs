@@ -317,8 +317,11 @@ fn section_type(word: Word) -> Result<String, SyntaxError> {
 
 /// A name of a package may have dashes; the file's name is one (`bsbf-mptcp`).
 fn package_name(word: Word) -> Result<String, SyntaxError> {
-    let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-    ascii(word, legal, "package name", "letters, digits, _ and -")
+    ascii(word, is_package_byte, "package name", "letters, digits, _ and -")
+}
+
+fn is_package_byte(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b == b'_' || b == b'-'
 }
 
 /// A name of a section or an option.

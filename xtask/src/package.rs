@@ -9,12 +9,9 @@ mod tarball;
 #[cfg(test)]
 mod tests;
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
-
-use sha2::{Digest, Sha256};
 
 use crate::cross::Tools;
 use crate::paths::Paths;
@@ -80,18 +77,9 @@ fn make(paths: &Paths, list: &List, tools: &Tools, target: &Target, epoch: u64) 
         if bytes.len() > MOST {
             return Err(format!("{name} has {} bytes, over {MOST}", bytes.len()));
         }
-        index += &package.index_entry(bytes.len(), &sha256(&bytes))?;
+        index += &package.index_entry(&bytes)?;
         fs::write(dir.join(&name), bytes).map_err(cannot)?;
     }
     fs::write(dir.join("Packages.gz"), ipk::gzip(index.as_bytes())?).map_err(cannot)?;
     fs::write(dir.join("Packages"), index).map_err(cannot)
-}
-
-/// In hexadecimal digits.
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -1,7 +1,7 @@
 //! What `uci get`, `uci show` and `uci export` answer.
 
 use super::print::{self, Anonymous};
-use super::{Package, Section};
+use super::{Package, Section, is_package_byte};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl<'a> Reference<'a> {
 
 /// Whether a file of this name is a package: letters, digits, `_` and `-`.
 pub fn is_package_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    !name.is_empty() && name.bytes().all(is_package_byte)
 }
 
 /// The answer as bytes to print; `None` if what is asked for is not there.

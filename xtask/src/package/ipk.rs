@@ -1,9 +1,11 @@
 //! An opkg package: a gzipped tar of `debian-binary`, `data.tar.gz` and `control.tar.gz`, as OpenWrt's `ipkg-build`
 //! makes it.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 
 use flate2::{Compression, GzBuilder};
+use sha2::{Digest, Sha256};
 
 use super::tarball::{self, Entry, Kind};
 use crate::Result;
@@ -68,12 +70,12 @@ impl Control {
 }
 
 impl Ipk {
-    /// The entry of this package, which has `size` bytes, in a feed's `Packages`.
-    pub fn index_entry(&self, size: usize, sha256: &str) -> Result<String> {
+    /// The entry in a feed's `Packages` of this package, which was built as `built`.
+    pub fn index_entry(&self, built: &[u8]) -> Result<String> {
         let file = [
             ("Filename", self.control.file_name()),
-            ("Size", size.to_string()),
-            ("SHA256sum", sha256.to_string()),
+            ("Size", built.len().to_string()),
+            ("SHA256sum", sha256(built)),
         ];
         Ok(self.control.text(self.data()?.len(), &file) + "\n")
     }
@@ -119,4 +121,13 @@ pub fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut encoder = GzBuilder::new().operating_system(3).write(Vec::new(), Compression::best());
     encoder.write_all(bytes).map_err(cannot)?;
     encoder.finish().map_err(cannot)
+}
+
+/// In hexadecimal digits.
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

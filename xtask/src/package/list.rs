@@ -116,7 +116,7 @@ impl List {
     }
 }
 
-/// A file of the feed. What only its owner may read stays so; git knows no other mode than "executable".
+/// A file of the feed. Of its mode git keeps whether it is executable; the rest is as OpenWrt installs such files.
 fn file(files: &Path, path: &str) -> Result<Entry> {
     let from = files.join(path);
     let cannot = |e| format!("cannot read {}: {e}", from.display());
@@ -124,7 +124,7 @@ fn file(files: &Path, path: &str) -> Result<Entry> {
     let executable = fs::metadata(&from).map_err(cannot)?.permissions().mode() & 0o100 != 0;
     let mode = match (executable, path.starts_with("etc/config/")) {
         (true, _) => 0o755,
-        // As OpenWrt installs settings (INSTALL_CONF).
+        // INSTALL_CONF
         (_, true) => 0o600,
         _ => 0o644,
     };
