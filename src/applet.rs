@@ -8,6 +8,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use argh::EarlyExit;
+
 use crate::applets;
 use crate::error::{EXIT_DONE, EXIT_UNKNOWN_COMMAND, EXIT_USAGE, Error, Outcome};
 use crate::sys;
@@ -24,13 +26,22 @@ pub struct Applet {
 
 /// Every command, sorted by name.
 pub const APPLETS: &[Applet] = &[
+    applets::autoconf::CELLULAR,
+    applets::autoconf::DHCP,
     applets::bond::APPLET,
     applets::config::APPLET,
+    applets::hotplug::APPLET,
     applets::mptcp::APPLET,
     applets::mptcp_helper::APPLET,
     applets::netspeed::APPLET,
+    applets::proxy_rules::APPLET,
+    applets::usbnet::OLD,
     applets::route::APPLET,
+    applets::setup_router::APPLET,
     applets::status::APPLET,
+    applets::tlt_sw_link::APPLET,
+    applets::autoconf::USB,
+    applets::usbnet::APPLET,
 ];
 
 const USAGE: &str = "Usage: bsbf COMMAND [ARGUMENTS]
@@ -192,26 +203,37 @@ pub fn with_args<A: argh::FromArgs>(
     run: impl FnOnce(A) -> Outcome,
 ) -> Outcome {
     if let ["--version" | "-V"] = arguments {
-        say(&format!("{name} (bsbf) {}\n", env!("CARGO_PKG_VERSION")));
+        version(name);
         return Ok(EXIT_DONE);
     }
-    // argh knows --help and help; -h is what habit types.
-    let arguments: Vec<&str> = arguments.iter().map(|&a| if a == "-h" { "--help" } else { a }).collect();
-    match A::from_args(&[name], &arguments) {
+    match A::from_args(&[name], &habitual(arguments)) {
         Ok(args) => run(args),
-        Err(early) if early.status.is_ok() => {
-            say(&early.output);
-            say("\n");
-            Ok(EXIT_DONE)
-        }
-        Err(early) => {
-            complain(early.output.trim_end());
-            if let Err(help) = A::from_args(&[name], &["--help"]) {
-                let _ = writeln!(std::io::stderr(), "\n{}", help.output);
-            }
-            Ok(EXIT_USAGE)
-        }
+        Err(early) => Ok(end_early(name, early, |name| A::from_args(&[name], &["--help"]).err())),
     }
+}
+
+// These would be there once for each command within `with_args`: 5 KB of them on MIPS.
+
+fn version(name: &str) {
+    say(&format!("{name} (bsbf) {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+/// argh knows --help and help; -h is what habit types.
+fn habitual<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    arguments.iter().map(|&a| if a == "-h" { "--help" } else { a }).collect()
+}
+
+fn end_early(name: &str, early: EarlyExit, help: fn(&str) -> Option<EarlyExit>) -> u8 {
+    if early.status.is_ok() {
+        say(&early.output);
+        say("\n");
+        return EXIT_DONE;
+    }
+    complain(early.output.trim_end());
+    if let Some(help) = help(name) {
+        let _ = writeln!(std::io::stderr(), "\n{}", help.output);
+    }
+    EXIT_USAGE
 }
 
 /// The log level for `-v` given `verbose` times: info, then debug, then trace.

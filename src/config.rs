@@ -2,6 +2,7 @@
 //!
 //! A bad value is refused with file, line and what was expected, never guessed at.
 
+pub mod edit;
 pub mod options;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use crate::error::{EXIT_USAGE, Error};
 use crate::sys::files;
 use crate::types::IfName;
 use crate::wan::settings::Settings;
+use crate::wire::uci::{self, Package};
 
 /// Where the settings stand: on OpenWrt and RUTOS, else on other Linux.
 pub const FILES: [&str; 2] = ["/etc/config/bsbf", "/etc/bsbf/bsbf"];
@@ -39,7 +41,7 @@ pub struct ManagerArgs {
     /// address of another probe target; repeatable (default: 1.1.1.1 8.8.8.8 9.9.9.9 and the same operators' IPv6)
     #[argh(option, arg_name = "addr")]
     target: Vec<String>,
-    /// WAN to be used only when no other lives; repeatable (default: none)
+    /// WAN, by device or network as in all lists, to be used only when no other lives; repeatable (default: none)
     #[argh(option, arg_name = "iface")]
     backup: Vec<String>,
     /// make a WAN backup that is over 150 ms slower than the best and carries under a tenth for 30 s (default: off)
@@ -81,9 +83,15 @@ pub struct ManagerArgs {
     /// directory for locks, memory and socket (default: /var/run/bsbf)
     #[argh(option, arg_name = "dir")]
     pub run_dir: Option<PathBuf>,
-    /// tell a running manager that this interface is being taken down, and end (for hotplug's ifdown)
+    /// tell a running manager that this interface is being taken down by hand, and end
     #[argh(option, arg_name = "iface")]
     pub release: Option<IfName>,
+    /// take this network of /etc/config/network down by netifd, once the manager has let go of its device
+    #[argh(option, arg_name = "network")]
+    pub ifdown: Option<IfName>,
+    /// have netifd bring this network up
+    #[argh(option, arg_name = "network")]
+    pub ifup: Option<IfName>,
     /// take every endpoint, table, rule and route of ours out of the kernel, and end; not while a manager runs
     #[argh(switch)]
     pub clean: bool,
@@ -107,12 +115,13 @@ pub fn load(args: &ManagerArgs, halves: (bool, bool)) -> Result<Settings, Error>
         return Err(Error::new("use --set", text, "it is for --replay").with_exit(EXIT_USAGE));
     }
     let mut settings = Settings { routes: halves.0, endpoints: halves.1, ..Settings::default() };
-    if let Some(text) = read(Path::new(LEGACY_FILE), false)? {
-        options::apply_legacy(&mut settings, &text).map_err(|e| Error::new("use", LEGACY_FILE, e))?;
-    }
     let path = args.config.clone().unwrap_or_else(settings_file);
     if let Some(text) = read(&path, args.config.is_some())? {
         options::apply_file(&mut settings, &text).map_err(|e| Error::new("use", path.display(), e))?;
+    }
+    // Beside the list of the same meaning in the file.
+    if let Some(text) = read(Path::new(LEGACY_FILE), false)? {
+        options::apply_legacy(&mut settings, &text).map_err(|e| Error::new("use", LEGACY_FILE, e))?;
     }
     for (option, values) in args.given() {
         let values: Vec<&str> = values.iter().map(String::as_str).collect();
@@ -156,6 +165,14 @@ pub fn read(path: &Path, must_exist: bool) -> Result<Option<Vec<u8>>, Error> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound && !must_exist => Ok(None),
         Err(e) => Err(Error::new("read", path.display(), e)),
     }
+}
+
+/// A settings file; one that is not there is empty.
+///
+/// # Errors
+/// As [`read`], and what `uci` refuses in it.
+pub fn package(path: &Path) -> Result<Package, Error> {
+    uci::parse(&read(path, false)?.unwrap_or_default()).map_err(|e| Error::new("read", path.display(), e))
 }
 
 impl ManagerArgs {

@@ -13,6 +13,8 @@ pub const EXIT_FAILED: u8 = 1;
 pub const EXIT_USAGE: u8 = 2;
 /// `bsbf-status` found no running manager.
 pub const EXIT_NO_MANAGER: u8 = 3;
+/// `bsbf-usbnet` found no modem.
+pub const EXIT_NO_MODEM: u8 = 3;
 /// Another manager holds the lock.
 pub const EXIT_LOCKED: u8 = 4;
 /// No command of that name, as in the shell.

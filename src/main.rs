@@ -1,7 +1,7 @@
 //! `bsbf`: WAN bonding for routers, one binary with many names.
 //!
 //! The layers, from outside in: `applets` (one file per command) use `sys` (one kernel request per
-//! function, no decisions) and `wire` (bytes and text to values), and leave decisions to `wan` (pure).
+//! function, no decisions) and `wire` (bytes and text to values), `modem` (what is said to modems), and leave decisions to `wan` and `setup` (pure).
 //! Data flows one way: kernel -> sys -> policy -> actions with reasons -> sys -> kernel.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -12,6 +12,10 @@ mod config;
 mod error;
 mod logging;
 mod manager;
+mod modem;
+mod proxy_rules;
+mod setup;
+mod switch;
 mod sys;
 #[cfg(test)]
 mod testing;

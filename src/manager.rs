@@ -27,15 +27,18 @@ use crate::sys::signals::{Asked, DaemonSignals};
 use crate::sys::sysfs;
 use crate::types::{IfIndex, IfName, Time};
 use crate::wan::mind::{Action, Event, Mind};
+use crate::wan::networks::Networks;
 use crate::wan::record::Reason;
 use crate::wan::settings::{MAX_WANS, Settings};
 use crate::wan::world::{Change, Failures, Memory};
 use crate::wire::question::Question;
+use crate::wire::ubus::Interface;
 
 mod halves;
 mod listening;
 mod mirror;
 mod neighbours;
+mod networks;
 mod probing;
 mod recording;
 #[cfg(feature = "replay")]
@@ -62,6 +65,9 @@ const BUNCH: Duration = Duration::from_millis(2);
 /// A WAN that drops MPTCP's SYN would else turn MPTCP off for all connections on all WANs for an hour (since 6.12).
 const BLACKHOLE_TIMEOUT: &str = "net/mptcp/blackhole_timeout";
 
+/// The answer to news.
+const DONE: &str = "ok\n";
+
 /// Which of the managers this is.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
@@ -86,6 +92,9 @@ pub fn run(kind: Kind, args: ManagerArgs) -> Outcome {
     if let Some(name) = &args.release {
         return release(kind, &path, name);
     }
+    if let Some(network) = args.ifdown.as_ref().or(args.ifup.as_ref()) {
+        return networks::take(kind, &path, network, args.ifdown.is_none());
+    }
     if let Some(trace) = &args.replay {
         #[cfg(feature = "replay")]
         return replay::run(trace, &args);
@@ -99,11 +108,13 @@ pub fn run(kind: Kind, args: ManagerArgs) -> Outcome {
     logging::start_daemon(applet::level(args.verbose));
     let settings = config::load(&args, (kind.routes, kind.endpoints))?;
     let run_dir = RunDir::open(&path).map_err(|e| Error::new("make", path.display(), e))?;
-    let missing = caps::missing(&[Capability::NetAdmin, Capability::NetRaw]);
+    let needed = [Capability::NetAdmin, Capability::NetRaw];
+    let missing = caps::missing(&needed);
     if !missing.is_empty() {
         let cause = format!("{} missing; run it as root or with these capabilities", missing.join(" and "));
         return Err(Error::new("manage", "routes and endpoints", cause));
     }
+    caps::keep(&needed).map_err(|e| Error::new("give up", "capabilities", e))?;
     let _locks = take_locks(kind, &run_dir)?;
     let mut kernel = Kernel::open().map_err(|e| Error::new("open", "a netlink socket", e))?;
     let memory = read_memory(kind, &run_dir)?;
@@ -160,6 +171,7 @@ enum Wake {
     SubflowFailed(std::net::IpAddr),
     Signal(Asked),
     Client(Client),
+    Networks(Vec<Interface>),
     /// A listener broke; there is no going on without it.
     Broken(Error),
 }
@@ -171,6 +183,9 @@ struct Manager {
     run_dir: RunDir,
     kernel: Kernel,
     mind: Mind,
+    /// As they are written; the mind's have devices for networks.
+    settings: Settings,
+    networks: Networks,
     trace: Recording,
     echoes: Vec<(IfIndex, Echoes)>,
     sender: Sender<Wake>,
@@ -212,7 +227,7 @@ impl Manager {
             notes.push(format!("{missing}, routes are managed all the same"));
         }
         let trace = Recording::begin(kind, &args, &settings, &memory, now)?;
-        let mut mind = Mind::new(settings, memory.clone(), now);
+        let mut mind = Mind::new(settings.clone(), memory.clone(), now);
         let mirror = Mirror::new(kind.name);
         mind.begin(mirror.read(&run_dir, now), now);
         Ok(Manager {
@@ -220,6 +235,8 @@ impl Manager {
             mirror,
             trace,
             mind,
+            settings,
+            networks: Networks::default(),
             kind,
             began: now,
             args,
@@ -247,6 +264,7 @@ impl Manager {
         let targets: Vec<String> =
             self.mind.settings().targets.iter().map(|t| t.address.to_string()).collect();
         log::info!("bsbf-{}: asking {}", self.kind.name, targets.join(" "));
+        self.ask_netifd();
         self.resync(executor);
         self.all_notes().iter().for_each(|note| log::warn!("{note}"));
         loop {
@@ -268,6 +286,7 @@ impl Manager {
                 Some(Wake::Answer { index, seq }) => self.tell_mind(Event::Answer { index, seq }, executor),
                 Some(Wake::SubflowFailed(address)) => self.tell_mind(Event::SubflowFailed(address), executor),
                 Some(Wake::Client(client)) => self.serve(client, executor),
+                Some(Wake::Networks(networks)) => self.on_networks(&networks, executor),
             }
             let now = clock::now();
             if now >= self.resync_at {
@@ -333,7 +352,10 @@ impl Manager {
         match config::load(&self.args, (self.kind.routes, self.kind.endpoints)) {
             Ok(settings) => {
                 log::info!("settings read again");
-                self.tell_mind(Event::Settings(Box::new(settings)), executor);
+                let resolved = self.networks.resolve(&settings);
+                self.settings = settings;
+                self.tell_mind(Event::Settings(Box::new(resolved)), executor);
+                self.ask_netifd();
             }
             Err(e) => log::error!("{e}; the old settings stay in force"),
         }
@@ -425,7 +447,15 @@ impl Manager {
             Ok(Question::Decisions) => self.mind.record().to_text(),
             Ok(Question::Release(name)) => {
                 self.tell_mind(Event::Release(name.clone()), executor);
-                "ok\n".to_string()
+                DONE.to_string()
+            }
+            Ok(Question::Up { network, device }) => {
+                self.on_ifup(network, device.clone(), executor);
+                DONE.to_string()
+            }
+            Ok(Question::Down(network)) => {
+                self.on_ifdown(network, executor);
+                DONE.to_string()
             }
             Err(e) => format!("error: {e}\n"),
         };

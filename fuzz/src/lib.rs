@@ -4,6 +4,8 @@
 // Here everything is public, so nothing is dead.
 #![allow(unfulfilled_lint_expectations)]
 
+#[path = "../../src/modem/mod.rs"]
+pub mod modem;
 #[path = "../../src/config/options.rs"]
 pub mod options;
 #[path = "../../src/types.rs"]

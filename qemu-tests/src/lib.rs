@@ -1,7 +1,8 @@
 //! The lab: networks of namespaces with links that can be shaped and broken, in which the real binary runs.
 //!
 //! [`topology`] builds a router with several WANs, their ISPs and a server; [`link`] is the handle of a
-//! WAN's link; [`netifd`] stands in for OpenWrt's; [`traffic`] and [`datagrams`] load it; [`route_watch`],
+//! WAN's link; [`netifd`] stands in for OpenWrt's; [`traffic`] and [`datagrams`] load it; [`answers`] tell where packets
+//! went; [`modem`] answers AT commands; [`route_watch`],
 //! [`endpoint_watch`] and [`counters`] see what happens; [`manager`] is the binary under test; [`cases`] are
 //! the tests and [`runner`] runs them; [`demo`] is a show;
 //! [`sandbox`] keeps all of it away from the host.
@@ -34,6 +35,7 @@
 //! What a test prints is shown only if it fails; `lab case NAME` runs one test and shows everything.
 
 pub mod advertise;
+pub mod answers;
 pub mod bench;
 pub mod by_hand;
 pub mod cases;
@@ -48,6 +50,7 @@ pub mod guest;
 pub mod history;
 pub mod link;
 pub mod manager;
+pub mod modem;
 pub mod netifd;
 mod netlink;
 pub mod ns;

@@ -4,9 +4,10 @@ use std::env;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::Shutdown;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,8 @@ use crate::topology::{INTERNET_HOSTS, Lab, SERVER};
 const BINARY: &str = "BSBF";
 /// Where the manager answers questions; the lab's /run is its own.
 const SOCKET: &str = "/var/run/bsbf/bond.sock";
+/// Stand-ins for what only a router has are here, before all other programs.
+const TOOLS: &str = "/run/bin";
 /// Of a question over the socket: longer means that the manager hangs.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How often the manager is asked while waiting for it.
@@ -111,7 +114,13 @@ impl Manager {
         let log = File::options().create(true).append(true).open(log);
         let log = log.doing("open the manager's log")?;
         let mut command = lab.client.command(&binary.to_string_lossy());
-        command.arg(name).args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        command
+            .env("PATH", path())
+            .arg(name)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
         Ok(Manager { process: lab.client.spawn(&mut command)? })
     }
 
@@ -202,6 +211,19 @@ pub struct Ran {
     pub stderr: String,
 }
 
+/// Puts a script in the place of a program that only a router has.
+pub fn stand_in(name: &str, script: &str) -> Result {
+    fs::create_dir_all(TOOLS)?;
+    let path = Path::new(TOOLS).join(name);
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).doing(format_args!("write {}", path.display()))?;
+    Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o755))?)
+}
+
+/// Where the binary under test finds programs.
+fn path() -> String {
+    format!("{TOOLS}:{}", env::var("PATH").unwrap_or_default())
+}
+
 /// Runs the binary under test on the lab's router to its end.
 pub fn run(lab: &Lab, arguments: &[&str]) -> Result<Ran> {
     run_as(lab, &[], arguments)
@@ -213,9 +235,17 @@ pub fn run_as(lab: &Lab, before: &[&str], arguments: &[&str]) -> Result<Ran> {
     let binary = binary.to_string_lossy();
     let words: Vec<&str> =
         before.iter().copied().chain([&*binary]).chain(arguments.iter().copied()).collect();
-    let mut command = lab.client.command(words[0]);
-    let done = command.args(&words[1..]).stdin(Stdio::null()).output();
-    let done = done.doing(format_args!("run {words:?}"))?;
+    to_its_end(lab.client.command(words[0]).args(&words[1..]))
+}
+
+/// Runs the binary under test to its end where there is no network.
+pub fn run_alone(arguments: &[&str]) -> Result<Ran> {
+    to_its_end(Command::new(binary()?).args(arguments))
+}
+
+fn to_its_end(command: &mut Command) -> Result<Ran> {
+    let done = command.env("PATH", path()).stdin(Stdio::null()).output();
+    let done = done.doing(format_args!("run {command:?}"))?;
     Ok(Ran {
         code: done.status.code(),
         stdout: String::from_utf8_lossy(&done.stdout).into_owned(),

@@ -1,7 +1,7 @@
 //! `bsbf-config`: reads settings in UCI's format on any Linux, as `uci` prints them, and tells beforehand what the
 //! manager would refuse.
 //!
-//! It writes nothing: on OpenWrt and RUTOS that is `uci`'s, elsewhere the editor's.
+//! `set` has `uci` write the manager's options, on OpenWrt and RUTOS; elsewhere files are the editor's.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -16,36 +16,42 @@ use crate::wire::uci::print::Anonymous;
 use crate::wire::uci::query::{self, Query, Reference};
 use crate::wire::uci::{self, Order, Package, delta};
 
+mod set;
+
 /// The row of the table.
 pub const APPLET: Applet = Applet {
     name: "bsbf-config",
-    summary: "Show settings in UCI's format, and check those of the manager",
+    summary: "Show settings in UCI's format; check and set those of the manager",
     run: |arguments| applet::with_args("bsbf-config", arguments, run),
 };
 
-/// Show settings in UCI's format as uci does, on any Linux, and check those of the manager.
+/// Show settings in UCI's format as uci does, on any Linux; check those of the manager, and set them by uci.
 #[derive(FromArgs)]
 #[argh(
-    example = "{command_name} check\n{command_name} show network.wan\n{command_name} get 'network.@device[0].ports' --dir /tmp/config\n{command_name} export --pending /tmp/.uci",
-    note = "show, get and export print what uci prints; check names every option that the manager would refuse, with its file and line. Nothing is written.",
-    note = "Exit codes: 0 done, 1 not there, not readable, or refused by check; 2 wrong arguments."
+    example = "{command_name} check\n{command_name} show network.wan\n{command_name} get 'network.@device[0].ports' --dir /tmp/config\n{command_name} export --pending /tmp/.uci\n{command_name} set server=203.0.113.1:443 backup=wwan,usb0 lost=",
+    note = "show, get and export print what uci prints; check names every option that the manager would refuse, with its file and line.",
+    note = "set checks options as the manager does, has 'uci batch' write them under a lock in /var/run/bsbf, and lets procd reload the manager. Several values make a list, none the default. Needs uci; changes that others have pending are committed with it.",
+    note = "Exit codes: 0 done, 1 not there, not readable, not written, or refused by check; 2 wrong arguments; 4 another one is changing settings."
 )]
 struct Args {
-    /// show: a line for each option; get: one value; export: files in canonical form; check: what the manager would refuse
-    #[argh(positional, arg_name = "show|get|export|check")]
+    /// show: a line for each option; get: one value; export: files in canonical form; check: what the manager would refuse; set: options of the manager
+    #[argh(positional, arg_name = "show|get|export|check|set")]
     verb: Verb,
-    /// what to show: PACKAGE[.SECTION[.OPTION]], a section without a name as @TYPE[N]; to export: PACKAGE (default: all)
+    /// what to show: PACKAGE[.SECTION[.OPTION]], a section without a name as @TYPE[N]; to export: PACKAGE (default: all); to set: OPTION=VALUE[,VALUE], as many as you like
     #[argh(positional, arg_name = "WHAT")]
-    what: Option<String>,
+    what: Vec<String>,
     /// directory of the files (default: /etc/config, else /etc/bsbf)
     #[argh(option, arg_name = "dir")]
     dir: Option<PathBuf>,
-    /// merge the changes pending in this directory, for which uci has /tmp/.uci (default: committed settings alone)
+    /// merge the changes pending in this directory, for which uci has /tmp/.uci (default: committed settings alone; for set /tmp/.uci)
     #[argh(option, arg_name = "dir")]
     pending: Option<PathBuf>,
     /// give sections without a name their automatic one, as uci -X show and uci -n export do
     #[argh(switch, short = 'X')]
     names: bool,
+    /// directory of set's lock (default: /var/run/bsbf)
+    #[argh(option, arg_name = "dir")]
+    run_dir: Option<PathBuf>,
     /// put options that were set again last, as RUTOS's uci does
     #[argh(switch)]
     rutos: bool,
@@ -55,6 +61,7 @@ struct Args {
 enum Verb {
     Query(Query),
     Check,
+    Set,
 }
 
 impl FromStr for Verb {
@@ -66,20 +73,23 @@ impl FromStr for Verb {
             "get" => Ok(Verb::Query(Query::Get)),
             "export" => Ok(Verb::Query(Query::Export)),
             "check" => Ok(Verb::Check),
-            _ => Err(format!("'{text}' is none of show, get, export, check")),
+            "set" => Ok(Verb::Set),
+            _ => Err(format!("'{text}' is none of show, get, export, check, set")),
         }
     }
 }
 
 fn run(args: Args) -> Outcome {
-    let query = match (args.verb, &args.what) {
-        (Verb::Query(query), _) => query,
-        (Verb::Check, None) => return check(&args),
-        (Verb::Check, Some(what)) => {
-            return Err(Error::new("use", what, "check takes no more words").with_exit(EXIT_USAGE));
+    let (query, what) = match (args.verb, args.what.as_slice()) {
+        (Verb::Set, _) => return set::run(&args),
+        (Verb::Check, []) => return check(&args),
+        (Verb::Query(query), []) => (query, None),
+        (Verb::Query(query), [what]) => (query, Some(what)),
+        (_, [.., what]) => {
+            return Err(Error::new("use", what, "a word too many").with_exit(EXIT_USAGE));
         }
     };
-    match &args.what {
+    match what {
         Some(what) => {
             applet::print_bytes(&one(&args, query, what)?)?;
             Ok(EXIT_DONE)

@@ -21,7 +21,14 @@ pub const LEGACY_OPTION: &str = "subflow_backup";
 /// # Errors
 /// What `uci` refuses, an unknown option, a value that does not fit: with its line and what was expected.
 pub fn apply_file(settings: &mut Settings, text: &[u8]) -> Result<(), String> {
-    let package = uci::parse(text).map_err(|e| e.to_string())?;
+    apply_package(settings, &uci::parse(text).map_err(|e| e.to_string())?)
+}
+
+/// The same of a file that was read.
+///
+/// # Errors
+/// As [`apply_file`].
+pub fn apply_package(settings: &mut Settings, package: &Package) -> Result<(), String> {
     for section in package.sections_of("bond") {
         // In whatever order: replacing servers keeps the targets, and the other way round.
         section.options.iter().try_for_each(|option| apply(settings, section, option))?;
@@ -48,6 +55,21 @@ pub fn findings(package: &Package) -> Findings {
     let mut findings = Findings::default();
     let mut settings = Settings::default();
     for section in &package.sections {
+        if section.kind == "autoconf" {
+            let known = |option: &&UciOption| option.name != "apn";
+            let unread = section.options.iter().filter(known);
+            findings.unread.extend(unread.map(|option| {
+                [
+                    "line ",
+                    &option.line.to_string(),
+                    ": no command reads '",
+                    &option.name,
+                    "' of such sections",
+                ]
+                .concat()
+            }));
+            continue;
+        }
         if section.kind != "bond" {
             let line = section.line;
             findings
@@ -82,6 +104,11 @@ fn apply_backups(settings: &mut Settings, package: &Package) -> Result<(), Strin
         settings.backup.push(name.parse().map_err(|e| format!("line {line}: {e}"))?);
     }
     Ok(())
+}
+
+/// Whether an option is a list in the file.
+pub fn is_list(option: &str) -> bool {
+    ["server", "target", "backup", "metered", "unmetered", "include", "exclude"].contains(&option)
 }
 
 /// Sets one option, by its name in the file.

@@ -61,7 +61,7 @@ fn a_bad_value_is_named_with_its_line_and_what_was_expected() {
 #[test]
 fn all_that_is_wrong_is_found_and_what_nobody_reads() {
     let text = "config bond\n option lost '1'\n option interval '2000'\n option lostt '5'\nconfig bnd 'x'\n\
-                config bond\n option replies '0'\n";
+                config bond\n option replies '0'\nconfig autoconf\n option apn 'a'\n option apm 'b'\n";
     let findings = options::findings(&uci::parse(text.as_bytes()).unwrap());
     assert_eq!(
         findings.refused,
@@ -71,7 +71,13 @@ fn all_that_is_wrong_is_found_and_what_nobody_reads() {
             "line 7: '0' is not a number from 1 to 100",
         ]
     );
-    assert_eq!(findings.unread, ["line 5: no command reads sections of the type 'bnd'"]);
+    assert_eq!(
+        findings.unread,
+        [
+            "line 5: no command reads sections of the type 'bnd'",
+            "line 10: no command reads 'apm' of such sections"
+        ]
+    );
     // The first of them is what the manager says.
     assert_eq!(file(text).unwrap_err(), findings.refused[0]);
     let old = "config endpoints 'main'\n list subflow_backup 'wan2'\n list subflow_backup 'a/b'\n";
@@ -80,6 +86,14 @@ fn all_that_is_wrong_is_found_and_what_nobody_reads() {
         findings.refused,
         ["line 3: 'a/b' is not an interface name (1 to 15 bytes, no '/', ':' or blank)"]
     );
+}
+
+#[test]
+fn lists_are_those_options_that_take_several_values() {
+    for (option, _) in Settings::default().options() {
+        let several = options::set(&mut Settings::default(), option, &["192.0.2.1", "192.0.2.2"]);
+        assert_eq!(several.is_ok(), options::is_list(option), "{option}");
+    }
 }
 
 #[test]
@@ -285,8 +299,10 @@ fn the_package_shows_every_option_with_its_default() {
         |lines: &[&str]| format!("{:?}", file(&format!("config bond\n{}", lines.join("\n"))).unwrap());
     assert_eq!(format!("{:?}", file(shipped).unwrap()), settings(&[]), "it sets something");
     let is_option = |line: &&str| line.starts_with("option ") || line.starts_with("list ");
+    // The manager's section; below it are other commands'.
+    let of_manager = shipped.lines().take_while(|line| !line.starts_with("config autoconf"));
     let shown: Vec<&str> =
-        shipped.lines().filter_map(|line| line.trim_start().strip_prefix("# ")).filter(is_option).collect();
+        of_manager.filter_map(|line| line.trim_start().strip_prefix("# ")).filter(is_option).collect();
     let name = |line: &str| line.split(' ').nth(1).unwrap().to_string();
     for option in known() {
         assert!(shown.iter().any(|line| name(line) == option), "{option} is not shown");

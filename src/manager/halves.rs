@@ -1,16 +1,21 @@
 //! What the two halves of the manager keep apart in the run directory: locks and memory.
 
+use std::time::Duration;
+
 use super::Kind;
 use crate::error::{EXIT_LOCKED, Error};
 use crate::sys::rundir::{Lock, RunDir};
 use crate::wan::world::Memory;
 
-/// Takes the locks of the halves that this manager has; another holder is named.
+/// A manager that was told to end does so within this time: it gives the routes back.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// Takes the locks of the halves that this manager has; another holder that is not about to end is named.
 pub(super) fn take_locks(kind: Kind, run_dir: &RunDir) -> Result<Vec<Lock>, Error> {
     let me = format!("bsbf-{} (pid {})", kind.name, std::process::id());
     let take = |half: &'static str| {
         let file = format!("{half}.lock");
-        match run_dir.lock(&file, &me) {
+        match run_dir.lock_within(&file, &me, FAREWELL) {
             Ok(Ok(lock)) => Ok(lock),
             Ok(Err(holder)) => Err(Error::new("start", kind.name, format!("{holder} manages this already"))
                 .with_exit(EXIT_LOCKED)),

@@ -1,7 +1,9 @@
 //! Who else steers packets here, asked when somebody wants to know: nothing of it costs while nobody asks.
 
+use std::path::Path;
+
 use super::Manager;
-use crate::sys::neighbours;
+use crate::sys::{neighbours, netdevs};
 use crate::wan::neighbours::{Facts, notes};
 
 impl Manager {
@@ -25,6 +27,7 @@ impl Manager {
         };
         let mut all = self.notes.clone();
         all.extend(notes(&facts));
+        all.extend(netdevs::phone_notes(Path::new("/")));
         all
     }
 }

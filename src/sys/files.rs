@@ -59,6 +59,11 @@ pub fn exists(path: &Path) -> bool {
     !fs::metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
 }
 
+/// The size of a file, in bytes.
+pub fn size(path: &Path) -> io::Result<u64> {
+    Ok(fs::metadata(path)?.len())
+}
+
 /// The whole of a text file; bytes that are not UTF-8 stay as they are.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::netlink::{Asker, Heard, Listener, Protocol};
+use super::netlink::{Asker, Bell, Heard, Listener, Protocol};
 use super::sysfs;
 use crate::types::{IfIndex, IfName};
 use crate::wan::world::{Change, World};
@@ -111,6 +111,11 @@ impl Kernel {
         }
     }
 
+    /// Sets a device administratively up.
+    pub fn set_link_up(&mut self, index: IfIndex) -> io::Result<()> {
+        self.route.order(rtnl::link_up_request(index))
+    }
+
     /// The names of all devices.
     pub fn link_names(&mut self) -> io::Result<Vec<IfName>> {
         self.route.dump(|| rtnl::dump_request(Dump::Links), |message| Ok(Some(read_link(message)?.name)))
@@ -188,6 +193,14 @@ fn read_link(message: &Message) -> io::Result<Link> {
 
 fn malformed(e: crate::wire::Malformed) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, e.to_string())
+}
+
+/// Rings when a device has changed.
+///
+/// # Errors
+/// What the system says.
+pub fn device_bell() -> io::Result<Bell> {
+    Bell::open(Protocol::Route, &[RTNLGRP_LINK])
 }
 
 /// Hears of changes in the kernel's networking state.

@@ -7,16 +7,28 @@
 #![allow(unsafe_code)]
 
 pub mod caps;
+pub mod child;
 pub mod clock;
 pub mod control;
+pub mod environment;
 pub mod files;
+pub mod firewall;
+pub mod follow;
+pub mod keep;
 pub mod kernel;
 pub mod neighbours;
+pub mod netdevs;
 pub mod netlink;
 pub mod probe;
+pub mod ready;
 pub mod rundir;
+pub mod serial;
 pub mod signals;
 pub mod sysfs;
 pub mod terminal;
 mod thread_name;
 pub mod trace_file;
+pub mod ubus;
+pub mod uci;
+pub mod usb;
+pub mod watch;

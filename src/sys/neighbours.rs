@@ -27,8 +27,10 @@ pub fn services(root: &str) -> Vec<Service> {
             services.push(Service {
                 name,
                 config: fs::read(format!("{root}/etc/config/{name}")).unwrap_or_default(),
-                is_script: is_script(&format!("{root}/usr/sbin/{name}"))
-                    || is_script(&format!("{root}/usr/bin/{name}")),
+                // The last is where RUTOS puts packages.
+                is_script: ["usr/sbin", "usr/bin", "usr/local/usr/sbin"]
+                    .iter()
+                    .any(|dir| is_script(&format!("{root}/{dir}/{name}"))),
             });
         }
     }
@@ -71,17 +73,18 @@ mod tests {
         let root = std::env::temp_dir().join(format!("bsbf-neighbours-{}", std::process::id()));
         let path = root.to_str().unwrap();
         assert!(services(path).is_empty(), "no such directory");
-        for dir in ["etc/rc.d", "etc/init.d", "etc/config", "usr/sbin", WANTS] {
+        let rutos = "usr/local/usr/sbin";
+        for dir in ["etc/rc.d", "etc/init.d", "etc/config", "usr/sbin", rutos, WANTS] {
             fs::create_dir_all(root.join(dir)).unwrap();
         }
-        for (name, program) in [
-            ("mwan3", "#!/bin/sh\n"),
-            ("pbr", "#!"),
-            ("bsbf-route", "\x7fELF"),
-            ("bsbf-mptcp", "#!/bin/sh\n"),
+        for (name, dir, program) in [
+            ("mwan3", "usr/sbin", "#!/bin/sh\n"),
+            ("pbr", "usr/sbin", "#!"),
+            ("bsbf-route", rutos, "\x7fELF"),
+            ("bsbf-mptcp", rutos, "#!/bin/sh\n"),
         ] {
             fs::write(root.join("etc/init.d").join(name), "").unwrap();
-            fs::write(root.join("usr/sbin").join(name), program).unwrap();
+            fs::write(root.join(dir).join(name), program).unwrap();
         }
         fs::write(root.join("etc/config/mwan3"), "config interface 'wan'\n").unwrap();
         for link in ["S19mwan3", "K90pbr", "S99bsbf-route", "Sxmwan4"] {

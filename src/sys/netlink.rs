@@ -143,6 +143,13 @@ impl AsFd for Fd {
     }
 }
 
+fn member(protocol: Protocol, groups: &[u32]) -> io::Result<Fd> {
+    let socket = NlSocket::new(protocol.into())?;
+    socket.bind(None, Groups::empty())?;
+    socket.add_mcast_membership(Groups::new_groups(groups))?;
+    Ok(Fd(socket))
+}
+
 /// What a listener heard.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Heard {
@@ -155,10 +162,7 @@ pub enum Heard {
 impl Listener {
     /// Opens the socket and joins the groups, by number. The events of mptcp_pm need CAP_NET_ADMIN.
     pub fn open(protocol: Protocol, groups: &[u32]) -> io::Result<Listener> {
-        let socket = NlSocket::new(protocol.into())?;
-        socket.bind(None, Groups::empty())?;
-        socket.add_mcast_membership(Groups::new_groups(groups))?;
-        Ok(Listener { socket: smol::Async::new(Fd(socket))?, buffer: vec![0; BUFFER] })
+        Ok(Listener { socket: smol::Async::new(member(protocol, groups)?)?, buffer: vec![0; BUFFER] })
     }
 
     /// Waits for the next datagram and hands over its messages, as far as they are well formed.
@@ -175,5 +179,36 @@ impl Listener {
         };
         Messages(buffer.get(..length).unwrap_or(buffer)).for_each(&mut on_message);
         Ok(Heard::Messages)
+    }
+}
+
+/// A socket that only tells that something has happened; what, has to be asked.
+pub struct Bell(Fd);
+
+impl Bell {
+    /// Opens the socket and joins the groups, by number.
+    pub fn open(protocol: Protocol, groups: &[u32]) -> io::Result<Bell> {
+        member(protocol, groups).map(Bell)
+    }
+
+    /// Whether something has happened since this was asked last.
+    pub fn rang(&self) -> io::Result<bool> {
+        let mut rang = false;
+        loop {
+            // What does not fit is lost with its datagram.
+            match self.0.0.recv(&mut [0], Msg::DONTWAIT) {
+                Ok(_) => rang = true,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(rang),
+                // More than the kernel could keep.
+                Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => rang = true,
+                Err(e) => return Err(e),
+            }
+        }
+    }
+}
+
+impl AsFd for Bell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }

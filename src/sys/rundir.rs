@@ -4,8 +4,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
+
+/// Between two tries to take a lock.
+const INTERVAL: Duration = Duration::from_millis(50);
 
 /// The run directory.
 #[derive(Clone, Debug)]
@@ -51,6 +55,22 @@ impl RunDir {
                 Ok(Err(holder))
             }
             Err((_, e)) => Err(e.into()),
+        }
+    }
+
+    /// The same, waiting for a holder that ends within this time.
+    pub fn lock_within(
+        &self,
+        name: &str,
+        holder: &str,
+        within: Duration,
+    ) -> io::Result<Result<Lock, String>> {
+        let deadline = Instant::now() + within;
+        loop {
+            match self.lock(name, holder)? {
+                Err(_) if Instant::now() < deadline => std::thread::sleep(INTERVAL),
+                result => return Ok(result),
+            }
         }
     }
 

@@ -1,15 +1,13 @@
 //! Signals that ask a command to end, as an event instead of a sudden death.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use crate::types::micros;
+use super::ready;
 
 /// SIGINT, SIGTERM and SIGHUP of this process, from when it was made.
 pub struct EndSignals(SignalFd);
@@ -24,13 +22,20 @@ impl EndSignals {
 
     /// Waits for a signal, `longest` at most (in milliseconds, rounded up), and says whether one came.
     pub fn wait(&self, longest: Duration) -> io::Result<bool> {
-        let milliseconds = i32::try_from(micros(longest).div_ceil(1000)).unwrap_or(i32::MAX);
-        let timeout = PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)], timeout) {
-            Ok(ready) => Ok(ready > 0),
-            Err(Errno::EINTR) => Ok(false),
-            Err(e) => Err(e.into()),
-        }
+        ready::wait(&[self.as_fd()], Some(longest))
+    }
+
+    /// What one that has come asks of a daemon, without waiting.
+    pub fn asked(&self) -> io::Result<Option<Asked>> {
+        let signal = self.0.read_signal()?;
+        let is_reload = |signo: u32| i32::try_from(signo) == Ok(libc::SIGHUP);
+        Ok(signal.map(|s| if is_reload(s.ssi_signo) { Asked::Reload } else { Asked::End }))
+    }
+}
+
+impl AsFd for EndSignals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 
@@ -44,21 +49,16 @@ pub enum Asked {
 }
 
 /// The signals of a daemon.
-pub struct DaemonSignals(smol::Async<SignalFd>);
+pub struct DaemonSignals(smol::Async<EndSignals>);
 
 impl DaemonSignals {
     /// Takes the signals from their default action. Call it before any thread is started, and once.
     pub fn catch() -> io::Result<DaemonSignals> {
-        let EndSignals(signals) = EndSignals::catch()?;
-        Ok(DaemonSignals(smol::Async::new(signals)?))
+        Ok(DaemonSignals(smol::Async::new(EndSignals::catch()?)?))
     }
 
     /// Waits for the next.
     pub async fn next(&self) -> io::Result<Asked> {
-        // Non-blocking, so it gives None where a blocking one would wait.
-        let read = |fd: &SignalFd| fd.read_signal()?.ok_or_else(|| io::ErrorKind::WouldBlock.into());
-        let signal = self.0.read_with(read).await?;
-        let is_reload = i32::try_from(signal.ssi_signo) == Ok(libc::SIGHUP);
-        Ok(if is_reload { Asked::Reload } else { Asked::End })
+        self.0.read_with(|signals| signals.asked()?.ok_or_else(|| io::ErrorKind::WouldBlock.into())).await
     }
 }

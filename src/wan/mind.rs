@@ -49,6 +49,8 @@ pub enum Event {
     SubflowFailed(IpAddr),
     /// Somebody takes the interface down (hotplug ifdown).
     Release(IfName),
+    /// It is up, whatever was said before (hotplug ifup).
+    Keep(IfName),
     /// The settings were read again.
     Settings(Box<Settings>),
     /// A deadline has come.
@@ -206,6 +208,12 @@ impl Mind {
             Event::Release(name) => {
                 for wan in self.wans.iter_mut().filter(|w| w.name == name) {
                     wan.release = Release::Asked(now);
+                }
+                self.observe(now, &mut actions);
+            }
+            Event::Keep(name) => {
+                for wan in self.wans.iter_mut().filter(|w| w.name == name && w.release.deadline().is_some()) {
+                    wan.release = Release::No;
                 }
                 self.observe(now, &mut actions);
             }

@@ -9,6 +9,7 @@ pub mod mind;
 #[cfg(any(test, feature = "replay"))]
 pub mod model;
 pub mod neighbours;
+pub mod networks;
 pub mod probes;
 pub mod record;
 #[cfg(feature = "replay")]

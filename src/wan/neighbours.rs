@@ -1,14 +1,13 @@
 //! Others on the machine that steer packets, or stand in the way of those that do: who is there, by what they were
 //! recognised, what it means, and what to do.
 //!
-//! Nothing is decided by it; people read it in the status and in the log.
-//!
-//! What each leaves in the kernel:
+//! Nothing is decided by it; people read it in the status and in the log. What each leaves in the kernel:
 //!
 //! - mwan3 (openwrt/packages, net/mwan3/files/lib/mwan3/mwan3.sh: mwan3_create_iface_rules, mwan3_set_general_rules):
 //!   for its interface ID the rules 1000+ID `iif DEV lookup ID`, 2000+ID `fwmark M/MASK lookup ID` and 3000+ID
 //!   `fwmark M/MASK unreachable`, and two that blackhole and refuse, 2061 and 2062 with the usual MASK 0x3f00. mwan4 and the
-//!   ports of mwan3 to nftables keep these numbers. RUTOS has mwan3 for its failover, with interfaces like mob1s1a1.
+//!   ports of mwan3 to nftables keep these numbers. RUTOS's failover is mwan3 too: its scripts make the policy mwan_default,
+//!   and interfaces like mob1s1a1 where there is a modem.
 //! - pbr (net/pbr): `fwmark 0xN0000/0xff0000 lookup pbr_DEV` at 30000 and below (uplink_ip_rules_priority), tables from
 //!   256 up. Tailscale has a mask like it, but looks up main and default.
 
@@ -108,7 +107,8 @@ fn pbr_rules(rules: &[AnyRule]) -> Vec<&AnyRule> {
 fn mwan_note(rules: &[&AnyRule], facts: &Facts) -> Option<String> {
     let service = facts.services.iter().find(|s| s.name.starts_with("mwan"));
     let config = service.and_then(|s| uci::parse(&s.config).ok()).unwrap_or_default();
-    let is_rutos = config.sections_of("interface").any(|i| i.name.starts_with("mob"));
+    let is_rutos = config.section("mwan_default").is_some()
+        || config.sections_of("interface").any(|i| i.name.starts_with("mob"));
     let name = service.map_or("mwan3", |s| s.name);
     let who = if is_rutos { "RUTOS failover (mwan3)" } else { name };
     let remedy = match is_rutos {

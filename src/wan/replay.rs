@@ -82,7 +82,9 @@ pub fn replay(bytes: &[u8], set: SetOption, options: &Options, watch: Watch) -> 
                     let settings = overridden(settings, options, set)?;
                     other.tell(Event::Settings(Box::new(settings)), watch);
                 }
-                Event::SubflowFailed(_) | Event::Release(_) => other.tell(event.clone(), watch),
+                Event::SubflowFailed(_) | Event::Release(_) | Event::Keep(_) => {
+                    other.tell(event.clone(), watch)
+                }
                 // It asks, reads and waits for itself.
                 Event::Answer { .. } | Event::Counters(_) | Event::Tick => {}
             }

@@ -28,7 +28,7 @@ pub struct Target {
 }
 
 /// All settings of a manager.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Move default routes.
     pub routes: bool,

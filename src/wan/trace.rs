@@ -17,6 +17,7 @@
 //! 4000 c 3,1200,60 4,0,0          counters: device, bytes received and sent more than in the last such line
 //! 0 f 192.0.2.2                   a subflow from this address failed
 //! 0 r wan2                        somebody takes this interface down
+//! 0 k wan2                        and has it up again
 //! 0 s                             the settings were read again; lines with a colon follow
 //! 0 m                             not all could be done, and the memory is this again; lines with a bar follow
 //! 0 t                             a deadline came

@@ -2,11 +2,16 @@
 
 pub mod calendar;
 pub mod icmp;
+pub mod lines;
 pub mod mptcp_pm;
 pub mod nl;
+pub mod proc_net;
 pub mod question;
 pub mod rtnl;
 pub mod status;
+pub mod swlink;
+pub mod tproxy;
+pub mod ubus;
 pub mod uci;
 
 /// Bytes that break their format. What was wrong does not matter to anyone but a debugger.

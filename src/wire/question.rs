@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::types::IfName;
 
-/// The longest line that is read, its end not counted: the longest question has 23 bytes.
+/// The longest line that is read, its end not counted: the longest question has 36 bytes.
 pub const MAX_LINE: usize = 64;
 
 /// A question to a running manager.
@@ -16,6 +16,15 @@ pub enum Question {
     Decisions,
     /// Not a question but a wish: this interface is being taken down, let it go.
     Release(IfName),
+    /// Not a question but news: the system's network of this name is up and has this device.
+    Up {
+        /// As in /etc/config/network.
+        network: IfName,
+        /// Its device.
+        device: IfName,
+    },
+    /// The same: this network goes down.
+    Down(IfName),
 }
 
 impl Question {
@@ -29,8 +38,16 @@ impl Question {
             Some(("status", None)) => Ok(Question::Status),
             Some(("decisions", None)) => Ok(Question::Decisions),
             Some(("release", Some(name))) => name.parse().map(Question::Release),
+            Some(("ifdown", Some(name))) => name.parse().map(Question::Down),
+            Some(("ifup", Some(names))) => match names.split_once(' ') {
+                Some((network, device)) => {
+                    Ok(Question::Up { network: network.parse()?, device: device.parse()? })
+                }
+                None => Err("'ifup' takes two names: expected ifup NETWORK IFACE".to_string()),
+            },
             _ => Err(format!(
-                "unknown question '{}': expected status, decisions or release IFACE",
+                "unknown question '{}': expected status, decisions, release IFACE, ifup NETWORK IFACE or \
+                 ifdown NETWORK",
                 line.escape_ascii()
             )),
         }
@@ -44,6 +61,8 @@ impl fmt::Display for Question {
             Question::Status => f.write_str("status"),
             Question::Decisions => f.write_str("decisions"),
             Question::Release(name) => write!(f, "release {name}"),
+            Question::Up { network, device } => write!(f, "ifup {network} {device}"),
+            Question::Down(network) => write!(f, "ifdown {network}"),
         }
     }
 }
@@ -54,12 +73,15 @@ mod tests {
 
     #[test]
     fn every_question_reads_back_from_its_line() {
-        let longest = Question::Release("abcdefghijklmno".parse().unwrap());
-        assert!(longest.to_string().len() < MAX_LINE);
+        let name = |text: &str| text.parse().unwrap();
+        let longest = Question::Up { network: name("abcdefghijklmno"), device: name("qrstuvwxyzabcde") };
+        assert!(longest.to_string().len() == 36 && MAX_LINE > 36);
         for (question, line) in [
             (Question::Status, "status"),
             (Question::Decisions, "decisions"),
-            (longest, "release abcdefghijklmno"),
+            (longest, "ifup abcdefghijklmno qrstuvwxyzabcde"),
+            (Question::Release(name("wan")), "release wan"),
+            (Question::Down(name("wan")), "ifdown wan"),
         ] {
             assert_eq!(question.to_string(), line);
             assert_eq!(Question::parse(line.as_bytes()), Ok(question));
@@ -77,9 +99,13 @@ mod tests {
             (b"status\r", "'status\\r'"),
             (b"release \xff\x1b", "'release \\xff\\x1b'"),
         ] {
-            let expected = format!("unknown question {asked}: expected status, decisions or release IFACE");
+            let expected = format!(
+                "unknown question {asked}: expected status, decisions, release IFACE, ifup NETWORK IFACE or ifdown NETWORK"
+            );
             assert_eq!(Question::parse(line), Err(expected));
         }
+        assert!(Question::parse(b"ifup wan").unwrap_err().contains("takes two names"));
+        assert!(Question::parse(b"ifup wan eth1 more").unwrap_err().contains("'eth1 more'"));
         assert_eq!(
             Question::parse(b"release a/b").unwrap_err(),
             "'a/b' is not an interface name (1 to 15 bytes, no '/', ':' or blank)"

@@ -436,6 +436,16 @@ pub fn link_request(index: IfIndex) -> Request {
     Request::new(libc::RTM_GETLINK, 0, &fixed)
 }
 
+/// The order to set a device administratively up.
+pub fn link_up_request(index: IfIndex) -> Request {
+    let mut fixed = [0; 16];
+    fixed[4..8].copy_from_slice(&index.0.to_ne_bytes());
+    // Flags, and which of them are meant.
+    fixed[8..12].copy_from_slice(&(libc::IFF_UP as u32).to_ne_bytes());
+    fixed[12..].copy_from_slice(&(libc::IFF_UP as u32).to_ne_bytes());
+    Request::new(NEWLINK, 0, &fixed)
+}
+
 /// The request for one device, by name.
 pub fn link_named_request(name: &IfName) -> Request {
     let mut text = name.as_str().as_bytes().to_vec();

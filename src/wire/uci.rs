@@ -18,7 +18,9 @@
 //! In one point this reader is stricter: a NUL byte further on in a line is an error, where the real tool would
 //! join the next line to this one.
 
+pub mod batch;
 pub mod delta;
+pub mod edits;
 pub mod print;
 pub mod query;
 #[cfg(test)]
@@ -208,7 +210,6 @@ impl Section {
     ///
     /// # Errors
     /// A list of several items, or bytes that are not UTF-8.
-    #[cfg_attr(not(test), expect(dead_code, reason = "commands with single options will read by it"))]
     pub fn get(&self, name: &str) -> Result<Option<&str>, SyntaxError> {
         let Some(option) = self.option(name) else { return Ok(None) };
         match option.value.items() {

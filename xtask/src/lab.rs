@@ -31,6 +31,12 @@ pub fn cargo_test(paths: &Paths, filter: Option<&str>) -> (Tally, Result<()>) {
 
 /// The lab's tests, with the host's release binary.
 pub fn lab_test(paths: &Paths, filter: Option<&str>) -> (Tally, Result<()>) {
+    // For the proxy's rules; what is without them skips their tests.
+    for (program, package) in [("nft", "nftables"), ("iptables-legacy", "iptables")] {
+        if let Err(why) = debian::need(program, package) {
+            println!("xtask: {why}");
+        }
+    }
     let prepared = lab(paths, "test");
     let (counted, outcome) = match prepared {
         Ok(mut lab) => count(lab.args(filter), ""),
@@ -42,6 +48,10 @@ pub fn lab_test(paths: &Paths, filter: Option<&str>) -> (Tally, Result<()>) {
 /// The lab's tests in the guest of this architecture, which machine.json describes; `program` is the lab that
 /// [`build`] gives.
 pub fn qemu_test(program: &Path, arch: &str, machine: &Path, tests: &[&str]) -> (Tally, Result<()>) {
+    // Behind a phone; without it its test is skipped.
+    if let Err(why) = debian::need("dnsmasq", "dnsmasq-base") {
+        println!("xtask: {why}");
+    }
     let mut qemu = Command::new(program);
     let (counted, outcome) = count(qemu.arg("qemu").arg(machine).args(tests), &format!("{arch}: "));
     let nothing = counted.passed + counted.failed == 0;

@@ -12,6 +12,7 @@ mod ci;
 mod cross;
 mod debian;
 mod elf;
+mod files;
 mod fuzz;
 mod lab;
 mod package;
@@ -36,7 +37,11 @@ const HELP: &str = "Usage: cargo xtask COMMAND [ARGUMENTS]
   test [FILTER]      unit and property tests, the lab's tests, and those of two virtual routers; with FILTER
                      the first two, of those whose names have it in them
   build [ARCH|all]   static binaries for routers in target/dist/ARCH/bsbf, each one checked
-  package [ARCH|all] packages for OpenWrt (.ipk) and the index of a feed, in target/packages/ARCH
+  package [ARCH|all] [--format ipk|apk|rutos|all] [--key FILE] [--firmware VERSION]
+                     packages and the index of a feed: for OpenWrt 24.10 in target/packages/ARCH, for 25.12 (apk) in
+                     target/packages/apk/ARCH, signed with the private key if one is given; for Teltonika's RUTOS in
+                     target/packages/rutos/ARCH, and with its version (00.07.17.1) its Package Manager's bundles.
+                     package makefiles: writes the SDKs' Makefiles anew
   qemu [ARCH|all] [TEST...]
                      the lab's tests in virtual routers, in QEMU with the kernel and CPU of ARCH; TEST is a name
   fuzz [SECONDS]     every fuzz target for so long, 20 s if not said; fails with the input that broke one
@@ -73,8 +78,7 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ["test", filter] => Ok(ci::test(&paths, Some(filter))),
         ["build"] | ["build", "all"] => ci::build(&paths, None),
         ["build", arch] => ci::build(&paths, Some(arch)),
-        ["package"] | ["package", "all"] => package::command(&paths, None),
-        ["package", arch] => package::command(&paths, Some(arch)),
+        ["package", words @ ..] => package::command(&paths, words),
         ["qemu", words @ ..] => qemu::command(&paths, words),
         ["fuzz"] => Ok(fuzz::all(&paths, fuzz::SECONDS)),
         ["fuzz", seconds] => match seconds.parse() {

@@ -8,7 +8,7 @@ mod apt;
 mod cache;
 mod compiled;
 mod cpio;
-mod files;
+mod emulator;
 mod image;
 mod libraries;
 pub mod machine;
@@ -27,7 +27,7 @@ use crate::cross::Tools;
 use crate::paths::Paths;
 use crate::tally::Tally;
 use crate::targets::{self, Endian, Target};
-use crate::{Result, ci, cross, debian, lab};
+use crate::{Result, ci, cross, lab};
 use cache::Cache;
 use image::Programs;
 use parts::Parts;
@@ -110,9 +110,10 @@ impl Common {
 fn prepare(paths: &Paths, common: &Common, target: &Target) -> Result<PathBuf> {
     let start = Instant::now();
     let machine = &target.machine;
-    let program =
-        machine.qemu.first().ok_or_else(|| format!("targets/{}.toml: qemu is empty", target.arch))?;
-    debian::need(program, &machine.package)?;
+    let (program, arguments) =
+        machine.qemu.split_first().ok_or_else(|| format!("targets/{}.toml: qemu is empty", target.arch))?;
+    let mut qemu = emulator::command(&common.cache, program, &machine.package)?;
+    qemu.extend_from_slice(arguments);
     let parts = Parts::find(&common.cache, &paths.root, target)?;
     let programs = Programs {
         bsbf: cross::compile(paths, &common.tools, target, &cross::PRODUCT)?,
@@ -121,7 +122,7 @@ fn prepare(paths: &Paths, common: &Common, target: &Target) -> Result<PathBuf> {
     };
     let dir = paths.target.join("qemu").join(&target.arch);
     let image = image::build(&paths.root, target, &parts, &programs, &dir)?;
-    let description = machine::describe(target, &parts.linux.join(parts::KERNEL), &image, &dir)?;
+    let description = machine::describe(target, &qemu, &parts.linux.join(parts::KERNEL), &image, &dir)?;
     println!(
         "xtask: {} is ready after {:.1} s: {}",
         target.arch,

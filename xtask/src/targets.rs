@@ -34,6 +34,9 @@ pub struct Target {
     /// Built without the product's default features, for flash where every KiB counts.
     #[serde(default)]
     pub small: bool,
+    /// Teltonika's platforms of this architecture: RUTOS's names for them.
+    #[serde(default)]
+    pub rutos: Vec<String>,
     /// The virtual router of `cargo xtask qemu`.
     pub machine: machine::Machine,
 }
@@ -165,9 +168,9 @@ mod tests {
 
     #[test]
     fn no_budget_is_beyond_what_a_router_has_room_for() {
-        // Compressed it is half of that, which is what a package may have.
+        // Compressed it is under half of that, which is what a package may have.
         for target in targets() {
-            assert!((1..=655_360).contains(&target.size_budget), "{}: {}", target.arch, target.size_budget);
+            assert!((1..=851_968).contains(&target.size_budget), "{}: {}", target.arch, target.size_budget);
         }
     }
 

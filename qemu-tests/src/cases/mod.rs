@@ -18,11 +18,16 @@ mod load;
 mod locks;
 mod managed;
 mod netifd;
+mod networks;
+mod proxy_router;
+mod proxy_rules;
 mod replay;
 mod restarts;
 mod status;
 mod surroundings;
+mod tlt_sw_link;
 mod topology;
+mod usbnet;
 
 use crate::runner::Case;
 
@@ -54,6 +59,10 @@ pub fn all() -> Vec<Case> {
         coexistence::CASES,
         ipv6::CASES,
         inputs::CASES,
+        networks::CASES,
+        proxy_rules::CASES,
+        tlt_sw_link::CASES,
+        usbnet::CASES,
         flaps::CASES,
         explained::CASES,
         idle::TOGETHER,

@@ -13,9 +13,9 @@ use nix::sys::socket::{
 };
 
 use super::agent::{Agent, Program};
-use super::machine::{Card, Machine, USB_CARD, Vm};
+use super::machine::{ASKED, Card, Machine, USB_CARD, Vm};
 use super::watch::Watch;
-use crate::failure::{Doing, Result, failed};
+use crate::failure::{Doing, Result, failed, skipped};
 use crate::far::Far;
 use crate::link::{Link, Wan};
 use crate::ns::Ns;
@@ -53,7 +53,23 @@ impl Rig {
 
     /// The same with some of the WANs on USB adapters.
     pub fn start_with(wans: &[Wan], on_usb: &[usize]) -> Result<Rig> {
-        let machine = Machine::of_test()?;
+        Rig::boot(Machine::of_test()?, wans, on_usb)
+    }
+
+    /// The same with a router whose image was built with the packages, and with settings of its owner's
+    /// (router/etc/init.d/rcS).
+    pub fn start_packaged(wans: &[Wan]) -> Result<Rig> {
+        Rig::start_packaged_with(wans, &[])
+    }
+
+    /// The same with some of the WANs on USB adapters.
+    pub fn start_packaged_with(wans: &[Wan], on_usb: &[usize]) -> Result<Rig> {
+        let mut machine = Machine::of_test()?;
+        machine.options += " bsbf.packages";
+        Rig::boot(machine, wans, on_usb)
+    }
+
+    fn boot(machine: Machine, wans: &[Wan], on_usb: &[usize]) -> Result<Rig> {
         let far = Far::new(wans, false)?;
         far.wire.sysctl("net/unix/max_dgram_qlen", BACKLOG)?;
         let lan = make_lan(&far.wire)?;
@@ -170,6 +186,16 @@ impl Rig {
         }
         Ok(managing)
     }
+}
+
+/// By default where most routers are, little-endian MIPS and ARM's 64 bits, a test runs that takes long; elsewhere where it
+/// is asked for by its name.
+pub fn usual_machines(test: &str) -> Result {
+    let arch = Machine::of_test()?.arch;
+    if ["mipsel_24kc", "aarch64_cortex-a53"].contains(&arch.as_str()) || std::env::var_os(ASKED).is_some() {
+        return Ok(());
+    }
+    skipped(format!("by default on mipsel_24kc and aarch64_cortex-a53; cargo xtask qemu {arch} {test}"))
 }
 
 /// From the manager's start to the last endpoint.

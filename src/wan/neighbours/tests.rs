@@ -133,10 +133,12 @@ fn services_and_their_settings_name_who_will_come() {
         "config interface 'mob1s1a1'\n\toption enabled '1'\nconfig interface 'wan'\n\toption enabled '0'\n";
     let off = rutos.replace("'1'", "'0'");
     let on = "config interface 'wan'\n\toption enabled '1'\n";
-    let table: [(&str, Service, &[&str]); 9] = [
+    let wired = "config policy 'mwan_default'\n\nconfig interface 'wan'\n\toption enabled '1'\n";
+    let table: [(&str, Service, &[&str]); 10] = [
         ("mwan3", service("mwan3", on), &["mwan3 starts", "/etc/init.d/mwan3 disable"]),
         ("mwan4", service("mwan4", on), &["mwan4 starts"]),
         ("RUTOS", service("mwan3", rutos), &["RUTOS failover (mwan3) starts", "WebUI"]),
+        ("RUTOS without a modem", service("mwan3", wired), &["RUTOS failover (mwan3) starts", "WebUI"]),
         ("RUTOS with failover off", service("mwan3", &off), &[]),
         ("mwan3 with a broken file", service("mwan3", "config interface 'wan"), &[]),
         ("pbr", service("pbr", "config pbr 'config'\n\toption enabled 1\n"), &["pbr starts"]),

@@ -198,10 +198,8 @@ impl<'a> Reader<'a> {
             "t" => Event::Tick,
             "a" => Event::Answer { index: words.index(), seq: words.short() },
             "f" => Event::SubflowFailed(words.address()),
-            "r" => match words.name() {
-                Some(name) => Event::Release(name),
-                None => Event::Tick,
-            },
+            "r" => words.name().map_or(Event::Tick, Event::Release),
+            "k" => words.name().map_or(Event::Tick, Event::Keep),
             "c" => Event::Counters(self.counters(&mut words)?),
             "w" => Event::World(self.world()?),
             "s" => Event::Settings(Box::new(self.settings()?)),

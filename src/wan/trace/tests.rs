@@ -136,6 +136,7 @@ fn entry() -> impl Strategy<Value = Entry> {
         few_counters,
         ip().prop_map(Event::SubflowFailed),
         link().prop_map(|link| Event::Release(link.name)),
+        link().prop_map(|link| Event::Keep(link.name)),
         (2usize..40, 10u64..3_600_000).prop_map(|(lost, interval)| {
             let interval = std::time::Duration::from_millis(interval);
             Event::Settings(Box::new(Settings { lost, interval, ..Settings::default() }))

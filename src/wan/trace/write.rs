@@ -48,6 +48,7 @@ impl Writer {
             Event::Counters(_) => "c",
             Event::SubflowFailed(_) => "f",
             Event::Release(_) => "r",
+            Event::Keep(_) => "k",
             Event::Settings(_) => "s",
             Event::Tick => "t",
         };
@@ -55,7 +56,7 @@ impl Writer {
         match event {
             Event::Answer { index, seq } => self.add(format_args!(" {} {seq}\n", index.0)),
             Event::SubflowFailed(address) => self.add(format_args!(" {address}\n")),
-            Event::Release(name) => self.add(format_args!(" {name}\n")),
+            Event::Release(name) | Event::Keep(name) => self.add(format_args!(" {name}\n")),
             Event::Counters(counters) => self.counters(counters),
             Event::World(world) => {
                 self.text.push('\n');

@@ -104,7 +104,7 @@ fn by_index(package: &Package, section: &Section) -> String {
     format!("@{}[{before}]", section.kind)
 }
 
-fn quote(out: &mut Vec<u8>, value: &[u8]) {
+pub(super) fn quote(out: &mut Vec<u8>, value: &[u8]) {
     out.push(b'\'');
     for &byte in value {
         match byte {

@@ -81,6 +81,30 @@ fn commands_answer_as_recorded() {
 }
 
 #[test]
+fn networks_of_first_boots_are_printed_as_the_real_uci_does() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/uci/configs");
+    let dirs = fs::read_dir(root)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("network").exists());
+    let dirs: Vec<PathBuf> = dirs.collect();
+    assert_eq!(dirs.len(), 13);
+    for dir in dirs {
+        let recorded = |file: &str| fs::read(dir.join(file)).unwrap();
+        let is_rutos = dir.file_name().unwrap().to_string_lossy().starts_with("rutos");
+        let order = if is_rutos { Order::Renewed } else { Order::Kept };
+        let package = parse_in(&recorded("network"), order).unwrap();
+        let export = print::export("network", &package, Anonymous::AsWritten);
+        assert_eq!(lossy(Some(export)), lossy(Some(recorded("network.export"))), "{}", dir.display());
+        for (anonymous, file) in [(Anonymous::AsWritten, "network.show"), (Anonymous::Named, "network.showX")]
+        {
+            let show = print::show("network", &package, anonymous);
+            assert_eq!(lossy(Some(show)), lossy(Some(recorded(file))), "{}", dir.display());
+        }
+    }
+}
+
+#[test]
 fn rutoss_uci_is_followed_where_it_differs() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/uci/read");
     let mut ran = 0;

@@ -32,29 +32,40 @@ default_prerm $0 $@
 #[serde(deny_unknown_fields)]
 pub struct List {
     source: String,
-    license: String,
-    section: String,
-    release: u32,
-    package: Vec<Package>,
+    pub license: String,
+    pub section: String,
+    pub release: u32,
+    pub package: Vec<Package>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Package {
-    name: String,
-    description: String,
+pub struct Package {
+    pub name: String,
+    /// In one line, for the menu of OpenWrt's build.
+    pub title: String,
+    pub description: String,
+    /// What Teltonika's Package Manager calls it: it lists these alone, the others come with them.
+    pub tlt_name: Option<String>,
     /// Where the program goes, if it is in this package: its links go beside it.
-    program: Option<String>,
+    pub program: Option<String>,
+    /// Commands that it starts, each a row of the program's table: it needs the package that has the program.
+    #[serde(default)]
+    commands: Vec<String>,
     #[serde(default)]
     depends: Vec<String>,
     #[serde(default)]
-    conflicts: Vec<String>,
+    pub conflicts: Vec<String>,
     #[serde(default)]
-    provides: Vec<String>,
+    pub provides: Vec<String>,
     #[serde(default)]
-    files: Vec<String>,
+    pub files: Vec<String>,
     #[serde(default)]
-    conffiles: Vec<String>,
+    pub conffiles: Vec<String>,
+    /// What is done once it is installed or upgraded: by opkg before OpenWrt's default script starts services, by apk after.
+    pub postinst: Option<String>,
+    /// What is done once it has gone.
+    pub postrm: Option<String>,
 }
 
 impl List {
@@ -90,6 +101,10 @@ impl List {
             for path in &package.files {
                 files.push(file(&root.join(FILES), path)?);
             }
+            let depends = self.depends(package, names)?;
+            let mut scripts = vec![("postinst".into(), POSTINST.into()), ("prerm".into(), PRERM.into())];
+            scripts.extend(package.postinst.as_deref().map(|text| ("postinst-pkg".into(), script(text))));
+            scripts.extend(package.postrm.as_deref().map(|text| ("postrm".into(), script(text))));
             if let Some(lost) = package.conffiles.iter().find(|path| !package.files.contains(path)) {
                 return Err(format!("{LIST}: '{lost}' is no file of {}", package.name));
             }
@@ -97,22 +112,52 @@ impl List {
                 control: Control {
                     package: package.name.clone(),
                     version: version.clone(),
-                    depends: package.depends.clone(),
+                    depends,
                     conflicts: package.conflicts.clone(),
                     provides: package.provides.clone(),
                     source: self.source.clone(),
                     license: self.license.clone(),
                     section: self.section.clone(),
                     epoch,
+                    vendor: Vec::new(),
                     architecture: if package.program.is_some() { arch } else { "all" }.to_string(),
                     description: package.description.trim().to_string(),
                 },
                 files,
                 conffiles: package.conffiles.iter().map(|path| format!("/{path}")).collect(),
-                scripts: vec![("postinst".into(), POSTINST.into()), ("prerm".into(), PRERM.into())],
+                scripts,
             })
         };
         self.package.iter().map(make).collect()
+    }
+}
+
+impl List {
+    /// What a package needs: what the list says, and the program if it starts one of the commands `names`.
+    pub fn depends(&self, package: &Package, names: &[String]) -> Result<Vec<String>> {
+        let mut depends = package.depends.clone();
+        if let Some(lost) = package.commands.iter().find(|command| !names.contains(command)) {
+            return Err(format!("{LIST}: {} starts '{lost}', which is no command", package.name));
+        }
+        if !package.commands.is_empty() {
+            let program = self.package.iter().find(|package| package.program.is_some());
+            let program = program.ok_or_else(|| format!("{LIST}: no package has the program"))?;
+            depends.push(program.name.clone());
+        }
+        Ok(depends)
+    }
+}
+
+/// A script of a package, from its body in the list.
+pub fn script(body: &str) -> String {
+    format!("#!/bin/sh\n{}\n", body.trim())
+}
+
+#[cfg(test)]
+impl List {
+    /// All commands that packages start: a table of commands by which the list is right.
+    pub fn started(&self) -> Vec<String> {
+        self.package.iter().flat_map(|package| package.commands.clone()).collect()
     }
 }
 
@@ -132,7 +177,7 @@ fn file(files: &Path, path: &str) -> Result<Entry> {
 }
 
 /// The product's version, from its Cargo.toml.
-fn version(root: &Path) -> Result<String> {
+pub fn version(root: &Path) -> Result<String> {
     #[derive(Deserialize)]
     struct Manifest {
         package: About,

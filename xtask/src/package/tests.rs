@@ -15,15 +15,15 @@ use super::tarball::{self, Entry, Kind};
 /// The time that the samples were made at.
 const EPOCH: u64 = 1_736_026_537;
 
-fn root() -> PathBuf {
+pub(super) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
-fn sample(name: &str) -> Vec<u8> {
+pub(super) fn sample(name: &str) -> Vec<u8> {
     fs::read(root().join("tests/vectors/opkg").join(name)).unwrap()
 }
 
-fn unzip(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn unzip(bytes: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     GzDecoder::new(bytes).read_to_end(&mut plain).unwrap();
     plain
@@ -31,16 +31,16 @@ fn unzip(bytes: &[u8]) -> Vec<u8> {
 
 /// A member of an archive as its header has it.
 #[derive(Debug)]
-struct Member {
-    name: String,
+pub(super) struct Member {
+    pub name: String,
     kind: u8,
     mode: String,
     owners: Vec<u8>,
     link: String,
-    content: Vec<u8>,
+    pub content: Vec<u8>,
 }
 
-fn read(archive: &[u8]) -> Vec<Member> {
+pub(super) fn read(archive: &[u8]) -> Vec<Member> {
     let text =
         |bytes: &[u8]| String::from_utf8(bytes.iter().copied().take_while(|&b| b != 0).collect()).unwrap();
     let mut members = Vec::new();
@@ -63,12 +63,12 @@ fn read(archive: &[u8]) -> Vec<Member> {
 }
 
 /// The parts of a package, unpacked.
-fn parts(package: &[u8]) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn parts(package: &[u8]) -> BTreeMap<String, Vec<u8>> {
     read(&unzip(package)).into_iter().map(|member| (member.name, member.content)).collect()
 }
 
 /// The regular files and links below the root.
-fn entries(archive: &[u8]) -> Vec<Entry> {
+pub(super) fn entries(archive: &[u8]) -> Vec<Entry> {
     let entry = |member: Member| {
         let path = member.name.strip_prefix("./")?.trim_end_matches('/').to_string();
         let kind = match member.kind {
@@ -81,7 +81,7 @@ fn entries(archive: &[u8]) -> Vec<Entry> {
     read(archive).into_iter().filter_map(entry).collect()
 }
 
-fn control(package: &str, version: &str, depends: &[&str], architecture: &str) -> Control {
+pub(super) fn control(package: &str, version: &str, depends: &[&str], architecture: &str) -> Control {
     Control {
         package: package.into(),
         version: version.into(),
@@ -167,7 +167,8 @@ fn what_opkg_would_leave_out_silently_is_an_error() {
 #[test]
 fn the_list_makes_packages_that_opkg_writes_whole() {
     let list = List::read(&root()).unwrap();
-    let names = ["bsbf-bond".to_string(), "bsbf-status".to_string()];
+    let mut names = list.started();
+    names.push("bsbf-status".to_string());
     let make = || list.packages(&root(), &names, b"\x7fELF", "mipsel_24kc", EPOCH).unwrap();
     let packages = make();
     for (package, again) in packages.iter().zip(make()) {
@@ -189,5 +190,47 @@ fn the_list_makes_packages_that_opkg_writes_whole() {
     assert_eq!(of("usr/sbin/bsbf-status").kind, Kind::Link("bsbf".into()));
     assert_eq!((of("usr/sbin/bsbf").mode, of("etc/config/bsbf").mode), (0o755, 0o600));
     assert_eq!(bsbf.conffiles, ["/etc/config/bsbf"]);
-    assert_eq!(bsbf.control.architecture, "mipsel_24kc");
+    assert_eq!((bsbf.control.architecture.as_str(), bsbf.control.depends.len()), ("mipsel_24kc", 0));
+    for role in packages.iter().filter(|package| package.control.package != "bsbf") {
+        let name = &role.control.package;
+        assert_eq!(
+            (role.control.architecture.as_str(), role.control.depends.as_slice()),
+            ("all", &["bsbf".into()][..])
+        );
+        let services = role.files.iter().filter(|entry| entry.path.starts_with("etc/init.d/"));
+        assert!(services.clone().count() == 1 && services.clone().all(|s| s.mode == 0o755), "{name}");
+        assert!(role.scripts.iter().all(|(_, text)| text.starts_with("#!/bin/sh\n")), "{name}");
+    }
+}
+
+#[test]
+fn a_package_that_starts_what_is_no_command_is_refused() {
+    let list = List::read(&root()).unwrap();
+    let names = ["bsbf-bond", "bsbf-mptcp", "bsbf-setup-router"].map(str::to_string);
+    let error = list.packages(&root(), &names, b"", "x86_64", EPOCH).unwrap_err();
+    assert_eq!(error, "openwrt-feed/packages.toml: bsbf-route starts 'bsbf-route', which is no command");
+}
+
+/// Of opkg, an upgrade is prerm and postinst with PKG_UPGRADE=1; of an image, all with IPKG_INSTROOT. Neither may stop,
+/// start or clean anything beyond that.
+#[test]
+fn scripts_leave_images_and_upgrades_alone() {
+    let list = List::read(&root()).unwrap();
+    for package in &list.package {
+        for (what, text) in [("postinst", &package.postinst), ("postrm", &package.postrm)] {
+            let Some(text) = text else { continue };
+            // Whatever it would run is not here, and says so.
+            let script = format!("PATH=\n{text}");
+            let run = |variable: &str| {
+                let mut sh = std::process::Command::new("/bin/sh");
+                let output = sh.args(["-c", &script]).env(variable, "1").output().unwrap();
+                (output.status.code(), String::from_utf8(output.stderr).unwrap())
+            };
+            let name = format!("{} of {}", what, package.name);
+            assert_eq!(run("IPKG_INSTROOT"), (Some(0), String::new()), "{name}");
+            if what == "postrm" {
+                assert_eq!(run("PKG_UPGRADE"), (Some(0), String::new()), "{name}");
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::files;
+use crate::files;
 use crate::{Result, debian, process};
 
 /// The last release that has mipsel.

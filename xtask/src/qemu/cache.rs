@@ -5,8 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::files;
 use crate::Result;
+use crate::files;
 
 const RECIPE: &str = "recipe";
 

@@ -9,8 +9,9 @@ use std::thread;
 use super::apt::{Apt, Lists};
 use super::cache::{Cache, Part};
 use super::machine::Source;
+use super::modules;
 use super::parts::{self, Parts};
-use super::{files, modules};
+use crate::files;
 use crate::{Result, debian, process};
 
 /// Changes when the functions below give other files for the same sources and options.

@@ -8,8 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::files;
 use crate::Result;
+use crate::files;
 
 const DIRECTORY: u32 = 0o040_755;
 const FILE: u32 = 0o100_644;

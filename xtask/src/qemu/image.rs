@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::cpio::Archive;
+use super::modules;
 use super::parts::{self, Parts};
-use super::{files, modules};
 use crate::Result;
+use crate::files;
+use crate::package::list::List;
 use crate::targets::Target;
 
 /// The guest's own files, in the source tree.
@@ -19,6 +21,11 @@ const LINKS: [(&str, &str); 2] = [("bin/sh", "busybox"), ("var/run", "../run")];
 /// Character devices that the kernel wants for the first program, before anything is mounted on /dev.
 const DEVICES: [(&str, (u32, u32)); 2] = [("dev/console", (5, 1)), ("dev/null", (1, 3))];
 const PROGRAMS: &str = "usr/sbin";
+/// The packages, in a folder for each release: the second is an upgrade.
+const PACKAGES: &str = "root/packages";
+/// Settings of first boots, recorded from the real generators.
+const LAYOUTS: &str = "tests/vectors/uci/configs";
+const RELEASES: std::ops::RangeInclusive<u32> = 1..=2;
 
 /// The programs of this repository, built for the guest.
 pub struct Programs {
@@ -52,6 +59,8 @@ pub fn build(
     for name in &programs.names {
         files::link("bsbf", &root.join(PROGRAMS).join(name))?;
     }
+    packages(source_tree, target, programs, &root.join(PACKAGES))?;
+    files::copy_tree(&source_tree.join(LAYOUTS), &root.join("root/layouts"))?;
     // Last, so that it may replace what is above.
     files::copy_tree(&source_tree.join(ROUTER), &root)?;
 
@@ -63,4 +72,19 @@ pub fn build(
     let image = dir.join("initramfs.cpio");
     files::write(&image, archive.finish()?)?;
     Ok(image)
+}
+
+/// Puts the packages for the guest into `dir`.
+fn packages(source_tree: &Path, target: &Target, programs: &Programs, dir: &Path) -> Result<()> {
+    let mut list = List::read(source_tree)?;
+    let program =
+        std::fs::read(&programs.bsbf).map_err(|e| format!("cannot read {}: {e}", programs.bsbf.display()))?;
+    for release in RELEASES {
+        list.release = release;
+        for package in list.packages(source_tree, &programs.names, &program, &target.arch, 0)? {
+            let file = dir.join(release.to_string()).join(package.control.file_name());
+            files::write(&file, package.build()?)?;
+        }
+    }
+    Ok(())
 }

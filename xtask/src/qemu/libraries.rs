@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::files;
+use crate::files;
 use crate::{Result, debian, process};
 
 /// Copies into the tree `to` what `program`, a file of the tree `from`, needs to be started: its dynamic linker and

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::files;
 use crate::Result;
+use crate::files;
 use crate::targets::{Endian, Target};
 
 /// A machine that QEMU emulates.
@@ -86,12 +86,19 @@ struct Description<'a> {
     logs: &'a Path,
 }
 
-/// Writes the lab's description of the machine into `dir`, and gives its path. The logs of earlier runs are removed.
-pub fn describe(target: &Target, kernel: &Path, initramfs: &Path, dir: &Path) -> Result<PathBuf> {
+/// Writes the lab's description of the machine into `dir`, and gives its path; `qemu` are the words that start it. The
+/// logs of earlier runs are removed.
+pub fn describe(
+    target: &Target,
+    qemu: &[String],
+    kernel: &Path,
+    initramfs: &Path,
+    dir: &Path,
+) -> Result<PathBuf> {
     let logs = dir.join("logs");
     files::empty_dir(&logs)?;
     let Target { arch, machine, .. } = target;
-    let Machine { qemu, package, console, options, nic, usb, .. } = machine;
+    let Machine { package, console, options, nic, usb, .. } = machine;
     let (nic_slot, endian) = (machine.nic_slot, target.elf.endian);
     let description = Description {
         arch,
@@ -152,7 +159,7 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("xtask-\"machine\"-{}", std::process::id()));
         let target = targets::all(&root()).unwrap().remove(0);
         files::write(&dir.join("logs/old"), "").unwrap();
-        let file = describe(&target, Path::new("/k"), Path::new("/i"), &dir).unwrap();
+        let file = describe(&target, &["qemu".to_string()], Path::new("/k"), Path::new("/i"), &dir).unwrap();
         let json: serde_json::Value = serde_json::from_str(&files::read(&file).unwrap()).unwrap();
         assert_eq!(json["arch"], target.arch.as_str());
         assert_eq!(json["kernel"], "/k");

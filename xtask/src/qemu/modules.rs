@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::files;
 use super::parts::MODULES;
+use crate::files;
 use crate::{Result, debian, process};
 
 /// What every guest has beside the devices of its machine.

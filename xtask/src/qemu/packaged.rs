@@ -6,8 +6,9 @@ use super::apt::{Apt, Lists};
 use super::cache::{Cache, Part};
 use super::machine::Debian;
 use super::parts::{self, Parts};
-use super::{files, libraries, modules};
+use super::{libraries, modules};
 use crate::Result;
+use crate::files;
 
 /// Changes when the functions below give other files for the same packages.
 const RECIPE: &str = "1";

@@ -56,7 +56,12 @@ fn eight_idle_wans() -> Result {
     );
     let version = number(&rig, &format!("lab guest time {RUNS} bsbf --version"))?;
     let shell = number(&rig, &format!("lab guest time {RUNS} busybox ash -c :"))?;
-    println!("= from exec to exit: bsbf --version {version} us, busybox ash with an empty script {shell} us");
+    let event = "ACTION=ifupdate INTERFACE=wan1 DEVICE=wan1";
+    let hotplug = number(&rig, &format!("{event} lab guest time {RUNS} bsbf-hotplug iface"))?;
+    println!(
+        "= from exec to exit: bsbf --version {version} us, bsbf-hotplug iface {hotplug} us (the manager's answer \
+         included), busybox ash with an empty script {shell} us"
+    );
     check!(probes > 0, "nothing was asked");
     check!(peak < MEMORY, "the manager took {peak} KiB");
     Ok(())

@@ -1,0 +1,123 @@
+//! The rules that bring the LAN's TCP and UDP to a transparent proxy on this router, as text for the firewall's tools:
+//! [`nft`] for OpenWrt's fw4, [`iptables`] for RUTOS and its fw3.
+//!
+//! A packet is the proxy's if all of this holds, asked in this order:
+//! - it goes the way in which its connection was opened. The answers of a LAN host to somebody who came in by a port
+//!   forward look like any other packet to the Internet, and would go to the proxy, which knows no such connection;
+//! - it comes in by a device of the LAN. What comes in by a WAN, to a port forward or to a host with a public IPv6
+//!   address, is nobody's to send on to the server;
+//! - no rule has redirected it, to a DNS server here for instance. iptables cannot ask that, as TPROXY's place there is
+//!   before the redirects: what they redirect goes wrong unless its destination is passed over anyway;
+//! - it has none of our marks 2 (to our server) and 4 (direct);
+//! - its destination is an address of the Internet, and none of this router, which has a DNS server and its pages there.
+//!
+//! It then goes to the socket that listens on the port, its destination untouched, with mark 1: a routing rule and a
+//! table bring what has it to this machine (`ip rule add fwmark 0x1/0x7 lookup 100`, `ip route add local default dev lo
+//! table 100`, and both with -6). The masks leave all other bits to whoever has them: mwan3, pbr, the user.
+//!
+//! The first of these has a price: where the proxy sends a datagram after conntrack has forgotten the session, that
+//! datagram opens a connection, and all that the LAN answers is passed over. A proxy ends its sessions before.
+//!
+//! Packets without a listener are what the tools differ in: nft lets them pass, and iptables drops them
+//! (NFT_BREAK in nft_tproxy.c, NF_DROP in xt_TPROXY.c).
+
+use std::num::NonZeroU16;
+
+pub mod iptables;
+pub mod nft;
+
+/// The port of the proxies that ours replaces.
+pub const USUAL_PORT: NonZeroU16 = NonZeroU16::new(12345).unwrap();
+
+/// IPv4 destinations that are not the Internet: IANA's IPv4 Special-Purpose Address Registry (RFC 6890), what is not
+/// globally reachable there, 192.88.99.0/24 (6to4 relays, RFC 7526) and multicast.
+const DIRECT_V4: &str = "0.0.0.0/8,10.0.0.0/8,100.64.0.0/10,127.0.0.0/8,169.254.0.0/16,172.16.0.0/12,192.0.0.0/24,\
+    192.0.2.0/24,192.88.99.0/24,192.168.0.0/16,198.18.0.0/15,198.51.100.0/24,203.0.113.0/24,224.0.0.0/4,240.0.0.0/4";
+/// The same of IPv6. Only 2000::/3 is allocated for the Internet (IANA's IPv6 Global Unicast Address Assignments, RFC
+/// 3587), so all else is in three blocks: ::1 and mapped addresses, NAT64 (64:ff9b::/96 and 64:ff9b:1::/48: the
+/// translator is at this end's ISP), 100::/64, 5f00::/16, fc00::/7, fe80::/10, ff00::/8. Of 2000::/3 itself, by the
+/// Special-Purpose Address Registry: protocol assignments (with Teredo and benchmarking) and documentation.
+const DIRECT_V6: &str = "::/3,4000::/2,8000::/1,2001::/23,2001:db8::/32,3fff::/20";
+
+/// A device of the LAN. The kernel lets a name have nearly anything; this one stands in texts that a program reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LanName(String);
+
+impl LanName {
+    /// Where the LAN's devices meet on OpenWrt and on RUTOS.
+    pub fn usual() -> LanName {
+        LanName("br-lan".to_string())
+    }
+
+    /// Nothing if it is no device's, or has more than letters, digits and - _ . @ in it: quotes, say, or the wildcards
+    /// of nft ('*') and iptables ('+').
+    pub fn new(name: &str) -> Option<LanName> {
+        let harmless = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@');
+        // As long as the kernel lets one be (types::IfName); neither "." nor an option.
+        let fits = matches!(name.len(), 1..=15) && !matches!(name.as_bytes(), [b'-' | b'.', ..]);
+        (fits && name.bytes().all(harmless)).then(|| LanName(name.to_string()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What becomes of QUIC, which is HTTP in UDP to port 443.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quic {
+    /// It is refused at once, and browsers take TCP: that is bonded best, and has no congestion control of its own
+    /// within the proxy's connection.
+    Block,
+    /// It goes to the proxy as all UDP does.
+    Proxy,
+}
+
+/// What the rules depend on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Where the proxy listens, for TCP and UDP.
+    pub port: NonZeroU16,
+    /// The devices by which the LAN's packets come in; never empty.
+    pub lan: Vec<LanName>,
+    /// Whether IPv6 goes to the proxy too; else it leaves by the WANs as without one.
+    pub ipv6: bool,
+    /// QUIC's fate.
+    pub quic: Quic,
+}
+
+/// What the tests of both tools have the rules for.
+#[cfg(test)]
+fn example(lan: &[&str], ipv6: bool, quic: Quic) -> Rules {
+    Rules { port: USUAL_PORT, lan: lan.iter().map(|name| LanName::new(name).unwrap()).collect(), ipv6, quic }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_a_tool_would_read_as_more_are_refused() {
+        for good in ["br-lan", "eth0.2", "phy0-ap0", "lan3@eth0", "wg_home"] {
+            assert_eq!(LanName::new(good).unwrap().as_str(), good);
+        }
+        for bad in [
+            "",
+            "br-*",
+            "eth+",
+            "a\"b",
+            "a;b",
+            "a}",
+            "-j",
+            "!lan",
+            "a b",
+            "..",
+            "a/b",
+            "abcdefghijklmnop",
+            "l\u{e4}n",
+        ] {
+            assert_eq!(LanName::new(bad), None, "{bad:?}");
+        }
+    }
+}
