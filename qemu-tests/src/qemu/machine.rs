@@ -10,7 +10,7 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use miniserde::{Deserialize, json};
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
 use super::monitor::Monitor;
@@ -193,9 +193,13 @@ fn watch_over(pid: u32, complaints: PathBuf, over: Arc<AtomicBool>) {
     thread::spawn(move || {
         // Whoever started it also waits for it, so it is left to be waited for.
         let ended = waitid(Id::Pid(Pid::from_raw(pid as i32)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
-        if ended.is_ok() && !over.load(Relaxed) {
+        if let (Ok(status), false) = (ended, over.load(Relaxed)) {
             let said = fs::read_to_string(&complaints).unwrap_or_default();
-            println!("the machine has ended: a panic? See its console. qemu says: {}", said.trim());
+            let how = match status {
+                WaitStatus::Signaled(_, signal, _) => format!("qemu itself, by {signal}"),
+                _ => "a panic? See its console".to_owned(),
+            };
+            println!("the machine has ended: {how}. qemu says: {}", said.trim());
             std::process::exit(1);
         }
     });
