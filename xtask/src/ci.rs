@@ -2,6 +2,7 @@
 
 use std::process::{Command, ExitCode};
 use std::thread;
+use std::time::Instant;
 
 use crate::paths::Paths;
 use crate::tally::Tally;
@@ -44,13 +45,19 @@ pub fn build(paths: &Paths, arch: Option<&str>) -> Result<ExitCode> {
     Ok(close(sum))
 }
 
-/// What a change has to pass.
+/// What a change has to pass, and how long each part of it took: CI has an hour.
 pub fn all(paths: &Paths) -> ExitCode {
     let mut sum = Tally::default();
+    let mut parts = Parts { start: Instant::now(), line: String::new() };
     sum.check("formatting", formatting(paths));
     sum.check("lints", process::run(&mut clippy(paths)));
-    run_tests(paths, None, &mut sum);
+    parts.end("lints");
+    run_unit_tests(paths, None, &mut sum);
+    parts.end("unit tests");
+    run_lab(paths, None, &mut sum);
+    parts.end("lab");
     fuzz::run(paths, FUZZ_SECONDS, &mut sum);
+    parts.end("fuzz");
     match targets::all(&paths.root) {
         Ok(targets) => {
             // A build links for half of its time, with one processor; a kernel compiles with all that are idle.
@@ -58,12 +65,30 @@ pub fn all(paths: &Paths) -> ExitCode {
                 scope.spawn(|| qemu::fetch(paths, &targets));
                 run_builds(paths, &targets, &mut sum);
             });
+            parts.end("builds");
             package::run(paths, &targets, &mut sum);
+            parts.end("packages");
             qemu::run(paths, &targets, &[], &mut sum);
+            parts.end("virtual routers");
         }
         Err(why) => sum.check("targets", Err(why)),
     }
+    println!("xtask: took{}", parts.line);
     close(sum)
+}
+
+/// How long the parts of a run took, each since the one before.
+struct Parts {
+    start: Instant,
+    line: String,
+}
+
+impl Parts {
+    fn end(&mut self, name: &str) {
+        let comma = if self.line.is_empty() { "" } else { "," };
+        self.line += &format!("{comma} {name} {} s", self.start.elapsed().as_secs());
+        self.start = Instant::now();
+    }
 }
 
 /// The fuzz targets are a workspace of their own.
@@ -82,8 +107,16 @@ fn clippy(paths: &Paths) -> Command {
 }
 
 fn run_tests(paths: &Paths, filter: Option<&str>, sum: &mut Tally) {
+    run_unit_tests(paths, filter, sum);
+    run_lab(paths, filter, sum);
+}
+
+fn run_unit_tests(paths: &Paths, filter: Option<&str>, sum: &mut Tally) {
     let (counted, outcome) = lab::cargo_test(paths, filter);
     sum.step("unit tests", counted, outcome);
+}
+
+fn run_lab(paths: &Paths, filter: Option<&str>, sum: &mut Tally) {
     let (counted, outcome) = lab::lab_test(paths, filter);
     sum.step("lab", counted, outcome);
 }

@@ -191,11 +191,24 @@ impl Rig {
 /// By default where most routers are, little-endian MIPS and ARM's 64 bits, a test runs that takes long; elsewhere where it
 /// is asked for by its name.
 pub fn usual_machines(test: &str) -> Result {
+    by_default(
+        test,
+        |arch| ["mipsel_24kc", "aarch64_cortex-a53"].contains(&arch),
+        "mipsel_24kc and aarch64_cortex-a53",
+    )
+}
+
+/// By default everywhere but on x86_64, where the lab itself has such tests: of what a new processor may break.
+pub fn foreign_machines(test: &str) -> Result {
+    by_default(test, |arch| arch != "x86_64", "the others")
+}
+
+fn by_default(test: &str, runs_on: fn(&str) -> bool, names: &str) -> Result {
     let arch = Machine::of_test()?.arch;
-    if ["mipsel_24kc", "aarch64_cortex-a53"].contains(&arch.as_str()) || std::env::var_os(ASKED).is_some() {
+    if runs_on(&arch) || std::env::var_os(ASKED).is_some() {
         return Ok(());
     }
-    skipped(format!("by default on mipsel_24kc and aarch64_cortex-a53; cargo xtask qemu {arch} {test}"))
+    skipped(format!("by default on {names}; cargo xtask qemu {arch} {test}"))
 }
 
 /// From the manager's start to the last endpoint.

@@ -10,7 +10,7 @@ use crate::check;
 use crate::failure::{Result, failed};
 use crate::guest::watch::Seen;
 use crate::link::Wan;
-use crate::qemu::rig::Rig;
+use crate::qemu::rig::{Rig, foreign_machines};
 use crate::qemu::transfer::Download;
 use crate::qemu::watch::Watch;
 use crate::runner::Case;
@@ -50,6 +50,7 @@ fn is_back(rig: &Rig) -> impl Fn(&Seen) -> bool {
 
 /// WAN 1 is one of those `on_usb`, or on PCI like all others.
 fn wan_dies(on_usb: &[usize], cut: Act, repair: Act) -> Result {
+    foreign_machines("breaks")?;
     let mut rig =
         Rig::start_with(&[Wan::mbit(6).delay_ms(20), Wan::mbit(4).delay_ms(40).loss(0.005)], on_usb)?;
     let watch = Watch::start(&rig.agent)?;

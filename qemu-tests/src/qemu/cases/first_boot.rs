@@ -6,6 +6,7 @@ use crate::cases::cases;
 use crate::check;
 use crate::failure::Result;
 use crate::link::Wan;
+use crate::qemu::machine::Machine;
 use crate::qemu::rig::{Rig, usual_machines};
 use crate::qemu::watch::Watch;
 use crate::runner::Case;
@@ -39,6 +40,8 @@ fn every_layout_ends_with_a_lan_and_bonded_wans() -> Result {
     let layouts = rig.agent.shell("cd /root/layouts && ls -d */network")?;
     let layouts: Vec<&str> = layouts.lines().filter_map(|path| path.strip_suffix("/network")).collect();
     check!(layouts.len() == 13, "{layouts:?}");
+    let first = layouts.first().copied().unwrap_or_default();
+    let again = Machine::of_test()?.arch == "mipsel_24kc";
     for layout in layouts {
         let said = rig.agent.shell(&format!("/usr/libexec/boot {layout}"))?;
         let there = wans(&rig)?;
@@ -47,13 +50,15 @@ fn every_layout_ends_with_a_lan_and_bonded_wans() -> Result {
         let devices = rig.agent.shell("uci show network | grep \"^network.wan[1-8].device\"")?;
         println!("{layout}: {}", devices.replace("network.", "").replace('\n', " "));
 
-        // A second boot changes nothing, and says nothing.
-        let settings = rig.agent.shell(SETTINGS)?;
-        check!(!settings.contains("99-bsbf-bonding"), "{layout}: the script is to run again: {settings}");
-        let said = rig.agent.shell("/usr/libexec/boot")?;
-        check!(!said.contains("bsbf-setup-router"), "{layout}: the second boot says {said}");
-        check!(rig.agent.shell(SETTINGS)? == settings, "{layout}: the second boot changed settings");
-        bonded(&rig, &watch, &there)?;
+        // A second boot changes nothing, and says nothing. On one machine for all of them: only time tells them apart.
+        if again || layout == first {
+            let settings = rig.agent.shell(SETTINGS)?;
+            check!(!settings.contains("99-bsbf-bonding"), "{layout}: the script is to run again: {settings}");
+            let said = rig.agent.shell("/usr/libexec/boot")?;
+            check!(!said.contains("bsbf-setup-router"), "{layout}: the second boot says {said}");
+            check!(rig.agent.shell(SETTINGS)? == settings, "{layout}: the second boot changed settings");
+            bonded(&rig, &watch, &there)?;
+        }
     }
     Ok(())
 }
