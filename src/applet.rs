@@ -26,16 +26,20 @@ pub struct Applet {
 
 /// Every command, sorted by name.
 pub const APPLETS: &[Applet] = &[
+    applets::clients::ADD,
     applets::autoconf::CELLULAR,
     applets::autoconf::DHCP,
     applets::bond::APPLET,
     applets::config::APPLET,
     applets::hotplug::APPLET,
+    applets::clients::LIST,
     applets::mptcp::APPLET,
     applets::mptcp_helper::APPLET,
     applets::netspeed::APPLET,
+    applets::proxy::APPLET,
     applets::proxy_rules::APPLET,
     applets::usbnet::OLD,
+    applets::clients::REMOVE,
     applets::route::APPLET,
     applets::setup_router::APPLET,
     applets::status::APPLET,

@@ -459,7 +459,7 @@ impl Manager {
             }
             Err(e) => format!("error: {e}\n"),
         };
-        listening::spawn(executor, async move { client.answer(&answer).await }).detach();
+        crate::tasks::spawn(executor, async move { client.answer(&answer).await }).detach();
     }
 
     /// Gives the routes back and ends.

@@ -87,7 +87,7 @@ pub fn millis(d: Duration) -> u64 {
 }
 
 /// Microseconds on a clock that never goes back (CLOCK_MONOTONIC, or a test's virtual time).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub u64);
 
 impl Time {

@@ -3,11 +3,13 @@
 
 pub mod autoconf;
 pub mod bond;
+pub mod clients;
 pub mod config;
 pub mod hotplug;
 pub mod mptcp;
 pub mod mptcp_helper;
 pub mod netspeed;
+pub mod proxy;
 pub mod proxy_rules;
 pub mod route;
 pub mod setup_router;

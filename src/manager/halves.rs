@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::Kind;
 use crate::error::{EXIT_LOCKED, Error};
-use crate::sys::rundir::{Lock, RunDir};
+use crate::sys::lock::Lock;
+use crate::sys::rundir::RunDir;
 use crate::wan::world::Memory;
 
 /// A manager that was told to end does so within this time: it gives the routes back.

@@ -1,6 +1,5 @@
 //! The tasks that turn what happens into wakes of the loop: notifications, signals, clients.
 
-use std::pin::Pin;
 use std::rc::Rc;
 
 use smol::{LocalExecutor, Task};
@@ -10,12 +9,7 @@ use crate::error::Error;
 use crate::sys::control::ControlSocket;
 use crate::sys::kernel::{Changes, SubflowEvents};
 use crate::sys::signals::DaemonSignals;
-
-/// Starts a task. Boxed, so that the executor's code for tasks exists once and not for each kind: 17 KB on MIPS.
-pub(super) fn spawn<'a>(executor: &LocalExecutor<'a>, task: impl Future<Output = ()> + 'a) -> Task<()> {
-    let task: Pin<Box<dyn Future<Output = ()> + 'a>> = Box::pin(task);
-    executor.spawn(task)
-}
+use crate::tasks::spawn;
 
 impl Manager {
     /// Starts the tasks that turn what happens into wakes.

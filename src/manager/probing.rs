@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use smol::LocalExecutor;
 
-use super::listening::spawn;
 use super::{BUNCH, Manager, Wake};
 use crate::sys::probe::{self, EchoSocket};
+use crate::tasks::spawn;
 use crate::types::{IfIndex, IfName};
 use crate::wan::liveness::{Method, Probe};
 use crate::wan::settings::Target;

@@ -69,23 +69,30 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)
 }
 
-/// The most that is read of a settings file, in bytes: a whole router's have a tenth of it.
-const MOST_SETTINGS: u64 = 1 << 20;
-
-/// The whole of a settings file.
+/// The whole of a settings file, of which a router's have a tenth of a mebibyte.
 ///
 /// # Errors
-/// What the system says; that it is a pipe; that it has over a mebibyte, of which a router's memory would not hold what it means.
+/// As [`read_up_to`].
 pub fn read_settings(path: &Path) -> io::Result<Vec<u8>> {
+    read_up_to(path, 1)
+}
+
+/// The whole of a file that has no more than so many mebibytes.
+///
+/// # Errors
+/// What the system says; that it is a pipe; that it has more, of which a router's memory would not hold what it means.
+pub fn read_up_to(path: &Path, mebibytes: u32) -> io::Result<Vec<u8>> {
     // A pipe that nobody writes to must not hold us up, and one that is empty for now must not pass for a file.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     if file.metadata()?.file_type().is_fifo() {
         return Err(io::Error::other("it is a pipe, which cannot be read again"));
     }
+    let most = u64::from(mebibytes) << 20;
     let mut text = Vec::new();
-    file.take(MOST_SETTINGS + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > MOST_SETTINGS {
-        return Err(io::Error::other("it has over 1 MiB, which is no settings file"));
+    file.take(most + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > most {
+        let cause = ["it has over ", &mebibytes.to_string(), " MiB, which is no settings file"].concat();
+        return Err(io::Error::other(cause));
     }
     Ok(text)
 }

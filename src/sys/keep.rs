@@ -13,10 +13,6 @@ use nix::fcntl::{Flock, FlockArg};
 /// # Errors
 /// What the system says; the file is as it was then.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
-    // `uci` takes no file for a package whose name has a dot.
-    let new = dir.join(format!(".{name}.bsbf"));
     let old = match File::open(path) {
         // `uci` reads and writes under this lock.
         Ok(file) => Some(Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, e)| e)?),
@@ -24,6 +20,24 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(e) => return Err(e),
     };
     let mode = old.as_ref().map_or(Ok(0o600), |old| old.metadata().map(|data| data.mode() & 0o777))?;
+    put(path, bytes, mode)
+}
+
+/// The same of a file of secrets, whose mode is 0600 whatever it was; who writes it has a lock of his own.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_secrets(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    put(path, bytes, 0o600)
+}
+
+fn put(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+    // `uci` takes no file for a package whose name has a dot.
+    let new = dir.join(format!(".{name}.bsbf"));
+    // One that was being written as the power went may be open to others.
+    let _ = fs::remove_file(&new);
     let written = write(&new, bytes, mode).and_then(|()| fs::rename(&new, path));
     if written.is_err() {
         let _ = fs::remove_file(&new);
@@ -35,8 +49,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(mode)
         .custom_flags(libc::O_CLOEXEC | libc::O_NOFOLLOW)
         .open(path)?;

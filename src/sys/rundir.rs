@@ -1,22 +1,19 @@
 //! The directory of what must outlive the process but not a reboot: locks, memory, sockets.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::fcntl::{Flock, FlockArg};
+use super::lock::{self, Lock};
 
-/// Between two tries to take a lock.
-const INTERVAL: Duration = Duration::from_millis(50);
+/// Everybody may see who holds a lock.
+const LOCK_MODE: u32 = 0o644;
 
 /// The run directory.
 #[derive(Clone, Debug)]
 pub struct RunDir(PathBuf);
-
-/// Held as long as it lives, and let go by the kernel when the process dies in whatever way.
-pub struct Lock(#[expect(dead_code, reason = "held, not read")] Flock<File>);
 
 impl RunDir {
     /// Uses `path`, made if it is missing, open to its owner and readable to all.
@@ -34,28 +31,7 @@ impl RunDir {
 
     /// Takes the lock `name` and writes `holder` into it; Err(holder) is who has it.
     pub fn lock(&self, name: &str, holder: &str) -> io::Result<Result<Lock, String>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o644)
-            .custom_flags(libc::O_CLOEXEC | libc::O_NOFOLLOW)
-            .open(self.path(name))?;
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(mut file) => {
-                file.set_len(0)?;
-                file.rewind()?;
-                file.write_all(holder.as_bytes())?;
-                Ok(Ok(Lock(file)))
-            }
-            Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
-                let mut holder = String::new();
-                file.read_to_string(&mut holder)?;
-                Ok(Err(holder))
-            }
-            Err((_, e)) => Err(e.into()),
-        }
+        lock::take(&self.path(name), LOCK_MODE, holder)
     }
 
     /// The same, waiting for a holder that ends within this time.
@@ -65,13 +41,7 @@ impl RunDir {
         holder: &str,
         within: Duration,
     ) -> io::Result<Result<Lock, String>> {
-        let deadline = Instant::now() + within;
-        loop {
-            match self.lock(name, holder)? {
-                Err(_) if Instant::now() < deadline => std::thread::sleep(INTERVAL),
-                result => return Ok(result),
-            }
-        }
+        lock::take_within(&self.path(name), LOCK_MODE, holder, within)
     }
 
     /// The text of a file; empty if there is none.

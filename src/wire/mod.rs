@@ -4,6 +4,7 @@ pub mod calendar;
 pub mod icmp;
 pub mod lines;
 pub mod mptcp_pm;
+pub mod mux;
 pub mod nl;
 pub mod proc_net;
 pub mod question;
@@ -13,6 +14,7 @@ pub mod swlink;
 pub mod tproxy;
 pub mod ubus;
 pub mod uci;
+pub mod vless;
 
 /// Bytes that break their format. What was wrong does not matter to anyone but a debugger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -21,6 +21,7 @@
 //! Packets without a listener are what the tools differ in: nft lets them pass, and iptables drops them
 //! (NFT_BREAK in nft_tproxy.c, NF_DROP in xt_TPROXY.c).
 
+use std::net::IpAddr;
 use std::num::NonZeroU16;
 
 pub mod iptables;
@@ -38,6 +39,30 @@ const DIRECT_V4: &str = "0.0.0.0/8,10.0.0.0/8,100.64.0.0/10,127.0.0.0/8,169.254.
 /// translator is at this end's ISP), 100::/64, 5f00::/16, fc00::/7, fe80::/10, ff00::/8. Of 2000::/3 itself, by the
 /// Special-Purpose Address Registry: protocol assignments (with Teredo and benchmarking) and documentation.
 const DIRECT_V6: &str = "::/3,4000::/2,8000::/1,2001::/23,2001:db8::/32,3fff::/20";
+
+/// Whether an address is none of the Internet, by the lists above: what clients of a server may not reach.
+pub fn is_special(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => has(DIRECT_V4, &ip.octets()),
+        IpAddr::V6(ip) => has(DIRECT_V6, &ip.octets()),
+    }
+}
+
+/// Whether one of the networks of a list has an address.
+fn has(list: &str, address: &[u8]) -> bool {
+    list.split(',').any(|network| {
+        let Some((start, length)) = network.split_once('/') else { return false };
+        let (Ok(start), Ok(length)) = (start.parse::<IpAddr>(), length.parse::<usize>()) else {
+            return false;
+        };
+        let start = match &start {
+            IpAddr::V4(ip) => &ip.octets()[..],
+            IpAddr::V6(ip) => &ip.octets()[..],
+        };
+        let bit = |bytes: &[u8], i: usize| bytes.get(i / 8).map(|byte| byte >> (7 - i % 8) & 1);
+        (0..length).all(|i| bit(start, i) == bit(address, i))
+    })
+}
 
 /// A device of the LAN. The kernel lets a name have nearly anything; this one stands in texts that a program reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +121,26 @@ fn example(lan: &[&str], ipv6: bool, quic: Quic) -> Rules {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_the_internet_is_special() {
+        for (special, internet) in [
+            ("10.255.255.255", "11.0.0.0"),
+            ("100.127.255.255", "100.128.0.0"),
+            ("127.0.0.1", "126.255.255.255"),
+            ("169.254.1.1", "9.9.9.9"),
+            ("172.31.0.0", "172.32.0.0"),
+            ("0.0.0.0", "1.1.1.1"),
+            ("255.255.255.255", "223.255.255.255"),
+            ("::1", "2606:4700:4700::1111"),
+            ("fe80::1", "2a00::1"),
+            ("fd00::1", "2002::1"),
+            ("64:ff9b::a00:1", "2001:4860:4860::8888"),
+        ] {
+            assert!(is_special(special.parse().unwrap()), "{special}");
+            assert!(!is_special(internet.parse().unwrap()), "{internet}");
+        }
+    }
 
     #[test]
     fn names_that_a_tool_would_read_as_more_are_refused() {

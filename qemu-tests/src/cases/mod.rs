@@ -19,6 +19,7 @@ mod locks;
 mod managed;
 mod netifd;
 mod networks;
+mod proxy;
 mod proxy_router;
 mod proxy_rules;
 mod replay;
@@ -60,6 +61,7 @@ pub fn all() -> Vec<Case> {
         ipv6::CASES,
         inputs::CASES,
         networks::CASES,
+        proxy::CASES,
         proxy_rules::CASES,
         tlt_sw_link::CASES,
         usbnet::CASES,

@@ -1,0 +1,211 @@
+//! `bsbf-proxy` between a LAN and the Internet, with the real kernel's TPROXY and MPTCP.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Stdio;
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use super::cases;
+use super::proxy_router::{NFT, Router};
+use crate::answers::{ask_tcp, ask_udp};
+use crate::check;
+use crate::failure::{Doing, Result, failed};
+use crate::manager::{self, Manager};
+use crate::ns::{Ns, Running};
+use crate::runner::Case;
+
+pub const CASES: &[Case] = cases!("proxy":
+    tcp_and_udp_of_the_lan_go_by_the_server,
+    a_connection_that_is_half_closed_carries_all within 60,
+    without_a_server_the_lan_goes_out_directly_and_comes_back within 90,
+    a_client_is_let_in_when_it_is_added_and_cut_off_when_it_is_removed within 60,
+);
+
+const UUID: &str = "6ba85e17-9dad-410e-809f-00c04fd430c8";
+const CLIENTS: &str = "/run/clients";
+
+fn start_server(router: &Router) -> Result<Running> {
+    fs::write(CLIENTS, format!("0 {UUID} -\n")).doing("write the list of clients")?;
+    start_server_with(router, CLIENTS)
+}
+
+fn start_server_with(router: &Router, clients: &str) -> Result<Running> {
+    let log = File::options().create(true).append(true).open("/run/server.log").doing("open a log")?;
+    let mut command = router.lab.server.command(&manager::binary()?.to_string_lossy());
+    command.args(["proxy", "server", "-v", "-v", "--clients", clients, "--run-dir", "/run/server"]);
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    router.lab.server.spawn(&mut command)
+}
+
+fn start_client(router: &Router) -> Result<Manager> {
+    fs::write("/run/uuid", UUID).doing("write the UUID")?;
+    let arguments = [
+        "client",
+        "-v",
+        "-v",
+        "--server",
+        "203.0.113.1:32768",
+        "--uuid-file",
+        "/run/uuid",
+        "--lan",
+        "lan0",
+        "--down-after",
+        "2",
+    ];
+    Manager::start_command(&router.lab, "proxy", &arguments, Path::new("/run/client.log"))
+}
+
+/// Hosts of the Internet answer the server alone, so whoever is answered came by it.
+fn only_by_the_server(router: &Router) -> Result {
+    router
+        .lab
+        .server
+        .run(
+            "nft table inet only { chain input { type filter hook input priority 0 ; \
+             iifname != lo ip daddr 9.9.9.9 drop ; iifname != lo ip6 daddr 2620:fe::9 drop ; } ; }",
+        )
+        .map(drop)
+}
+
+fn becomes(mut what: impl FnMut() -> Result<String>, expected: &str) -> Result {
+    let start = Instant::now();
+    loop {
+        let is = what()?;
+        if is == expected {
+            return Ok(());
+        }
+        if start.elapsed() > Duration::from_secs(20) {
+            return failed(format!("it is {is:?}, not {expected:?}: {}", logs()));
+        }
+        sleep(Duration::from_millis(100));
+    }
+}
+
+fn logs() -> String {
+    let log = |path| format!("{path}:\n{}", fs::read_to_string(path).unwrap_or_default());
+    ["/run/client.log", "/run/server.log"].map(log).concat()
+}
+
+/// A router whose LAN reaches the Internet by the server alone.
+fn proxied() -> Result<(Router, Running, Manager)> {
+    let router = Router::new(NFT)?;
+    only_by_the_server(&router)?;
+    router.answers(&[("9.9.9.9:80", "silence")])?;
+    let server = start_server(&router)?;
+    let client = start_client(&router)?;
+    becomes(|| ask_tcp(router.lan()?, "9.9.9.9:80"), "server 9.9.9.9:80")?;
+    Ok((router, server, client))
+}
+
+fn tcp_and_udp_of_the_lan_go_by_the_server() -> Result {
+    let (router, mut server, mut client) = proxied()?;
+    // Servers that speak first, as ssh's does.
+    router.answers(&[("[2620:fe::9]:80", "server [2620:fe::9]:80")])?;
+    router
+        .answers_udp(&[("9.9.9.9:80", "server 9.9.9.9:80"), ("[2620:fe::9]:80", "server [2620:fe::9]:80")])?;
+    // The router's own services, and what nobody has.
+    router.answers(&[("192.168.4.1:80", "router 192.168.4.1:80")])?;
+    let asked = Instant::now();
+    let refused = ask_tcp(router.lan()?, "9.9.9.9:7")?;
+    check!(refused.contains("reset") && asked.elapsed() < Duration::from_millis(500), "{refused}");
+    check!(server.is_alive() && client.is_alive(), "one of them has ended: {}", logs());
+    let status = manager::run(&router.lab, &["proxy", "status"])?;
+    check!(status.stdout.contains("connections go to the server"), "{status:?}");
+    client.end(Duration::from_secs(5))?;
+    let rules = router.rules()?;
+    check!(!rules.contains("bsbf_proxy"), "its rules are still there: {rules}");
+    Ok(())
+}
+
+/// What is sent comes back to its last byte, though the sender has said first that nothing more comes.
+fn a_connection_that_is_half_closed_carries_all() -> Result {
+    let (router, _server, _client) = proxied()?;
+    echo(&router.lab.server, "9.9.9.9:7000")?;
+    const LENGTH: usize = 8 << 20;
+    let sent: Vec<u8> =
+        (0..LENGTH as u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).take(LENGTH).collect();
+    let transfer = || -> std::io::Result<bool> {
+        let mut out = TcpStream::connect("9.9.9.9:7000")?;
+        out.set_read_timeout(Some(Duration::from_secs(20)))?;
+        let mut back = out.try_clone()?;
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut got = Vec::new();
+                back.read_to_end(&mut got).map(|_| got)
+            });
+            out.write_all(&sent)?;
+            out.shutdown(Shutdown::Write)?;
+            let got = reader.join().map_err(|_| std::io::ErrorKind::Other)??;
+            Ok(got == sent)
+        })
+    };
+    let same = router.lan()?.enter(transfer).doing("send and receive")?;
+    check!(same, "something else came back: {}", logs());
+    Ok(())
+}
+
+/// Sends back what it is sent, from the first byte on.
+fn echo(ns: &Ns, at: &str) -> Result {
+    let listener = ns.enter(|| TcpListener::bind(at)).doing("listen")?;
+    ns.thread("echo", move || {
+        for stream in listener.incoming().flatten() {
+            thread::spawn(move || std::io::copy(&mut &stream, &mut &stream));
+        }
+    })?;
+    Ok(())
+}
+
+/// While no server answers, hosts of the LAN go out directly; and to the server once it is back.
+fn without_a_server_the_lan_goes_out_directly_and_comes_back() -> Result {
+    let (router, mut server, _client) = proxied()?;
+    server.child().kill()?;
+    server.child().wait()?;
+    router.lab.server.run("nft delete table inet only")?;
+    let lan = router.lan()?;
+    becomes(|| ask_tcp(lan, "9.9.9.9:80"), "server 9.9.9.9:80")?;
+    becomes(|| ask_udp(lan, "9.9.9.9:80"), "server 9.9.9.9:80")?;
+    let status = manager::run(&router.lab, &["proxy", "status"])?;
+    check!(status.stdout.contains("connections go out directly"), "{status:?}");
+    only_by_the_server(&router)?;
+    let _server = start_server(&router)?;
+    becomes(|| ask_tcp(lan, "9.9.9.9:80"), "server 9.9.9.9:80")?;
+    becomes(|| ask_udp(lan, "9.9.9.9:80"), "server 9.9.9.9:80")
+}
+
+/// Clients come and go while the server runs, without a word to the others.
+fn a_client_is_let_in_when_it_is_added_and_cut_off_when_it_is_removed() -> Result {
+    let router = Router::new(NFT)?;
+    only_by_the_server(&router)?;
+    fs::create_dir_all("/run/list").doing("make a directory")?;
+    let mut server = start_server_with(&router, "/run/list/clients")?;
+    let _client = start_client(&router)?;
+    let lan = router.lan()?;
+    becomes(|| Ok(ask_tcp(lan, "9.9.9.9:80")?.contains("reset").to_string()), "true")?;
+    let put = |text: &str| -> Result {
+        fs::write("/run/list/new", text).doing("write the list")?;
+        fs::rename("/run/list/new", "/run/list/clients").doing("put the list in its place")
+    };
+    put(&format!("0 {UUID} -\n1 00000000-0000-4000-8000-000000000001 10\n"))?;
+    becomes(|| ask_tcp(lan, "9.9.9.9:80"), "server 9.9.9.9:80")?;
+    echo(&router.lab.server, "9.9.9.9:7000")?;
+    let stream = lan.enter(|| TcpStream::connect("9.9.9.9:7000")).doing("connect")?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    (&stream).write_all(b"x")?;
+    (&stream).read_exact(&mut [0])?;
+    // Bad lists change nothing.
+    put("0 not-a-uuid -\n")?;
+    becomes(|| Ok(fs::read_to_string("/run/server.log")?.contains("not-a-uuid").to_string()), "true")?;
+    (&stream).write_all(b"x")?;
+    (&stream).read_exact(&mut [0])?;
+    put("1 00000000-0000-4000-8000-000000000001 10\n")?;
+    let ended = (&stream).read(&mut [0]);
+    check!(
+        matches!(ended, Ok(0)) || ended.is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset),
+        "it goes on"
+    );
+    check!(server.is_alive(), "the server has ended: {}", logs());
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! The server itself, which builds for little flash have not.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use smol::LocalExecutor;
+
+use super::super::{SERVER, attend, lock};
+use super::Args;
+use crate::applet;
+use crate::error::{Error, Outcome};
+use crate::logging;
+use crate::proxy::clients::Clients;
+use crate::proxy::server::{Server, Settings};
+use crate::sys::kernel::Kernel;
+use crate::sys::rundir::RunDir;
+use crate::sys::signals::DaemonSignals;
+use crate::sys::watch::Watch;
+use crate::sys::{files, limits, sysfs};
+use crate::tasks::spawn;
+use crate::wan::world::Change;
+use crate::wire::mptcp_pm::Limits;
+
+/// A router has at most so many WANs.
+const LIMITS: Limits = Limits { subflows: 8, add_addr_accepted: 8 };
+/// Clients' ports: the kernel is not to use them for connections of its own.
+const PORTS: &str = "32768-49151";
+const RESERVED: &str = "net/ipv4/ip_local_reserved_ports";
+
+/// Runs it until a signal ends it.
+pub fn run(args: Args) -> Outcome {
+    logging::start_daemon(applet::level(args.verbose));
+    let list = read_clients(&args.clients)?;
+    let run_dir = RunDir::open(&args.run_dir);
+    let run_dir = run_dir.map_err(|e| Error::new("make", args.run_dir.display(), e))?;
+    let _lock = lock(&run_dir, SERVER)?;
+    limits::raise_descriptors();
+    prepare_kernel();
+    let signals = DaemonSignals::catch().map_err(|e| Error::new("catch", "signals", e))?;
+    let executor = Rc::new(LocalExecutor::new());
+    let settings = Settings { allow_private: args.allow_private, port: args.port };
+    let server = Server::new(executor.clone(), settings);
+    server.take(&list)?;
+    let path = args.clients.clone();
+    let of = server.clone();
+    let reread = move || {
+        // What is wrong changes nothing: those who are there stay.
+        if let Err(e) = read_clients(&path).and_then(|list| of.take(&list)) {
+            log::error!("{e}");
+        }
+    };
+    let watch = Watch::of(&[&args.clients.to_string_lossy()])
+        .and_then(|watch| watch.map(smol::Async::new).transpose());
+    match watch {
+        Ok(Some(watch)) => {
+            let reread = reread.clone();
+            let watches = async move {
+                let made = |watch: &Watch| match watch.was_made() {
+                    Ok(true) => Ok(()),
+                    Ok(false) => Err(std::io::ErrorKind::WouldBlock.into()),
+                    Err(e) => Err(e),
+                };
+                while watch.read_with(made).await.is_ok() {
+                    reread();
+                }
+            };
+            spawn(&executor, watches).detach();
+        }
+        Ok(None) => log::warn!("{} has no directory: SIGHUP has it read again", args.clients.display()),
+        Err(e) => log::warn!("cannot watch {}: SIGHUP has it read again: {e}", args.clients.display()),
+    }
+    let tell = move || server.status();
+    smol::block_on(executor.run(attend(&executor, &run_dir, SERVER, signals, tell, reread)))
+}
+
+fn prepare_kernel() {
+    let set = Kernel::open().and_then(|mut kernel| kernel.apply(&Change::SetLimits(LIMITS)));
+    if let Err(e) = set {
+        log::warn!("cannot set MPTCP's limits, so clients may have fewer subflows: {e}");
+    }
+    let reserved = sysfs::sysctl(RESERVED).ok().flatten().unwrap_or_default();
+    if !reserved.split(',').any(|range| range == PORTS) {
+        let comma = if reserved.is_empty() { "" } else { "," };
+        if let Err(e) = sysfs::set_sysctl(RESERVED, &[&reserved, comma, PORTS].concat()) {
+            log::warn!("cannot reserve the ports of clients: {e}");
+        }
+    }
+}
+
+/// The list of clients; none while there is no file.
+fn read_clients(path: &Path) -> Result<Clients, Error> {
+    if !files::exists(path) {
+        log::info!("{} is not there yet: no client is let in", path.display());
+        return Ok(Clients::default());
+    }
+    let text = files::read(path).map_err(|e| Error::new("read", path.display(), e))?;
+    let text = String::from_utf8_lossy(&text);
+    Clients::parse(&text).map_err(|(line, wrong)| {
+        let place = [&path.to_string_lossy(), ":", &line.to_string()].concat();
+        Error::new("use", place, wrong)
+    })
+}

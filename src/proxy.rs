@@ -1,0 +1,28 @@
+//! `bsbf-proxy`: the LAN's connections and datagrams, over MPTCP to a server, and from there into the Internet.
+//!
+//! One thread does all of it: each connection is a task that sleeps until there is something to carry, and has no buffer
+//! of its own meanwhile. [`relay`] carries connections; datagrams of many sessions share connections, as frames
+//! ([`frames`], [`outgoing`]).
+
+#[cfg(feature = "server")]
+mod accounts;
+mod ahead;
+pub mod client;
+pub mod clients;
+mod frames;
+pub mod lan_udp;
+mod meter;
+mod outgoing;
+mod relay;
+mod scratch;
+#[cfg(feature = "server")]
+pub mod server;
+#[cfg(feature = "server")]
+mod server_udp;
+
+use std::rc::Rc;
+
+use smol::LocalExecutor;
+
+/// Runs the tasks.
+pub type Executor = Rc<LocalExecutor<'static>>;

@@ -1,0 +1,377 @@
+//! The router's half: what the firewall brings from the LAN goes to the server, or, while no server can be reached,
+//! where it would have gone without a proxy.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use smol::channel::{Receiver, Sender};
+use smol::future::FutureExt;
+
+use super::Executor;
+use super::ahead::Ahead;
+use super::meter::Meter;
+use super::relay::{Start, relay};
+use crate::sys::clock;
+use crate::sys::stream::{Listener, Protocol, Stream};
+use crate::tasks::spawn;
+use crate::types::{Time, millis};
+use crate::wire::vless::{Command, Destination, Request, Uuid};
+
+/// The mark of what goes to our server.
+pub const TO_SERVER: u32 = 2;
+/// The mark of what goes past the proxy.
+pub const DIRECT: u32 = 4;
+
+/// So long the header waits for the first payload, to go in one piece with it; with servers that speak first it goes
+/// alone.
+const FIRST: Duration = Duration::from_millis(5);
+/// For a server to answer.
+const CONNECT: Duration = Duration::from_secs(5);
+/// After this another connection is tried beside the first, which may have begun on a WAN that died just then.
+const AGAIN: Duration = Duration::from_secs(1);
+/// For a host of the Internet, past the proxy.
+const CONNECT_DIRECT: Duration = Duration::from_secs(15);
+/// Between two looks at a server that does not answer.
+const RETRY: Duration = Duration::from_secs(1);
+/// The same at one that does and is not the one in use.
+const CALM: Duration = Duration::from_secs(60);
+/// Another server has to be so many times as near to be taken while this one answers.
+const NEARER: u64 = 2;
+/// How often the connections ahead are looked after, besides when one is taken.
+const LOOK: Duration = Duration::from_secs(1);
+/// Without descriptors or memory for another connection, those who wait are let wait so long.
+const SHORT_OF: Duration = Duration::from_millis(100);
+
+/// What becomes of the LAN's connections while no server answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenDown {
+    /// They go out directly.
+    Direct,
+    /// They are reset.
+    Reject,
+}
+
+/// What is set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The servers.
+    pub servers: Vec<SocketAddr>,
+    /// Our UUID there.
+    pub user: Uuid,
+    /// What becomes of connections while no server answers.
+    pub when_down: WhenDown,
+    /// So long none has to answer before that.
+    pub down_after: Duration,
+}
+
+/// A server, and how it is.
+pub struct Upstream {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Since when it has not answered; `None` while it does.
+    silent: Cell<Option<Time>>,
+    /// What it answered last time, if it did not.
+    trouble: RefCell<String>,
+    /// How long it took to connect, smoothed; `None` before the first time.
+    rtt: Cell<Option<Duration>>,
+    /// Wakes who looks after it.
+    wake: Sender<()>,
+    woken: Receiver<()>,
+}
+
+impl Upstream {
+    fn new(address: SocketAddr) -> Upstream {
+        let (wake, woken) = smol::channel::bounded(1);
+        Upstream {
+            address,
+            silent: Cell::new(Some(clock::now())),
+            trouble: RefCell::default(),
+            rtt: Cell::new(None),
+            wake,
+            woken,
+        }
+    }
+}
+
+/// Where what comes from the LAN goes.
+#[derive(Clone)]
+pub enum Way {
+    /// By this server.
+    Server(Rc<Upstream>),
+    /// Past the proxy.
+    Direct,
+    /// Nowhere.
+    Reject,
+}
+
+/// A running client.
+pub struct Client {
+    pub(super) executor: Executor,
+    pub(super) settings: Settings,
+    upstreams: Vec<Rc<Upstream>>,
+    /// The one in use; it may be silent for a while.
+    current: Cell<usize>,
+    /// All servers have been silent for too long.
+    is_down: Cell<bool>,
+    pub(super) ahead: Ahead,
+    /// What the LAN has carried by servers.
+    pub(super) meter: Meter,
+    /// The same past them.
+    pub(super) direct: Meter,
+}
+
+impl Client {
+    /// With servers of which nothing is known yet.
+    pub fn new(executor: Executor, settings: Settings) -> Rc<Client> {
+        let upstreams = settings.servers.iter().map(|address| Rc::new(Upstream::new(*address))).collect();
+        Rc::new(Client {
+            executor,
+            settings,
+            upstreams,
+            current: Cell::new(0),
+            is_down: Cell::new(false),
+            ahead: Ahead::default(),
+            meter: Meter::new(None),
+            direct: Meter::new(None),
+        })
+    }
+
+    /// Looks after the servers and the connections ahead from now on.
+    pub fn look_after_servers(self: &Rc<Self>) {
+        for upstream in &self.upstreams {
+            spawn(&self.executor, self.clone().look_after(upstream.clone())).detach();
+        }
+    }
+
+    /// Something has changed about WANs.
+    pub fn wans_changed(&self) {
+        self.ahead.end_all();
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
+        for upstream in &self.upstreams {
+            // Full means that it is awake already.
+            let _ = upstream.wake.try_send(());
+        }
+    }
+
+    /// Which way connections go now.
+    pub fn way(&self) -> Way {
+        match (self.is_down.get(), self.settings.when_down) {
+            (false, _) => match self.upstreams.get(self.current.get()) {
+                Some(upstream) => Way::Server(upstream.clone()),
+                None => Way::Direct,
+            },
+            (true, WhenDown::Direct) => Way::Direct,
+            (true, WhenDown::Reject) => Way::Reject,
+        }
+    }
+
+    /// A line about servers, and one about what was carried.
+    pub fn status(&self) -> String {
+        let mut text = String::new();
+        for (i, upstream) in self.upstreams.iter().enumerate() {
+            let state = match (upstream.silent.get(), upstream.rtt.get()) {
+                (None, Some(rtt)) => [&millis(rtt).to_string(), " ms"].concat(),
+                (Some(since), _) => {
+                    let seconds = clock::now().since(since).as_secs().to_string();
+                    ["silent for ", &seconds, " s: ", &upstream.trouble.borrow()].concat()
+                }
+                (None, None) => String::from("not asked yet"),
+            };
+            let current = if i == self.current.get() { " (in use)" } else { "" };
+            text += &["server ", &upstream.address.to_string(), current, ": ", &state, "\n"].concat();
+        }
+        let way = match self.way() {
+            Way::Server(_) => "connections go to the server",
+            Way::Direct => "no server answers: connections go out directly",
+            Way::Reject => "no server answers: connections are refused",
+        };
+        text += way;
+        let [up, down] = [&self.meter, &self.direct]
+            .map(|meter| [meter.up.bytes.get().to_string(), meter.down.bytes.get().to_string()].join("/"));
+        text += &["\nbytes up/down: ", &up, " by servers, ", &down, " directly\n"].concat();
+        text
+    }
+
+    /// Connects to a server now and then, and keeps what it learns and the connection.
+    async fn look_after(self: Rc<Self>, upstream: Rc<Upstream>) {
+        loop {
+            let now = clock::now();
+            let is_current =
+                self.upstreams.get(self.current.get()).is_some_and(|current| Rc::ptr_eq(current, &upstream));
+            let is_silent = upstream.silent.get().is_some();
+            if is_silent || !is_current || self.ahead.lacks(now) > 0 {
+                let generation = self.ahead.generation();
+                match self.connect(&upstream).await {
+                    Ok(stream) if is_current => self.ahead.add(stream, generation, clock::now()),
+                    Ok(_) | Err(_) => {}
+                }
+            }
+            let wait = match (upstream.silent.get().is_some(), is_current) {
+                (true, _) => RETRY,
+                (false, true) if self.ahead.lacks(clock::now()) > 0 => continue,
+                (false, true) => LOOK,
+                (false, false) => CALM,
+            };
+            let sleeps = async {
+                smol::Timer::after(wait).await;
+            };
+            let woken = async {
+                let _ = upstream.woken.recv().await;
+            };
+            sleeps.or(woken).await;
+        }
+    }
+
+    /// A connection to this server, new; what came of it is noted.
+    async fn connect(&self, upstream: &Upstream) -> io::Result<Stream> {
+        let start = clock::now();
+        let connect = || Stream::connect(upstream.address, Protocol::Mptcp, TO_SERVER, CONNECT);
+        let again = async {
+            smol::Timer::after(AGAIN).await;
+            connect().await
+        };
+        let connected = connect().or(again).await;
+        let now = clock::now();
+        match &connected {
+            Ok(_) => {
+                let took = now.since(start);
+                let rtt = upstream.rtt.get().map_or(took, |before| (before * 7 + took) / 8);
+                upstream.rtt.set(Some(rtt));
+                upstream.trouble.borrow_mut().clear();
+                if upstream.silent.replace(None).is_some() {
+                    log::info!("server {} answers within {} ms", upstream.address, millis(took));
+                }
+            }
+            Err(e) => {
+                *upstream.trouble.borrow_mut() = e.to_string();
+                if upstream.silent.get().is_none() {
+                    upstream.silent.set(Some(start));
+                    log::warn!("server {} does not answer: {e}", upstream.address);
+                }
+            }
+        }
+        self.choose(now);
+        connected
+    }
+
+    /// The server in use, and whether there is one.
+    fn choose(&self, now: Time) {
+        let rtt = |i: usize| {
+            let upstream = self.upstreams.get(i)?;
+            if upstream.silent.get().is_some() { None } else { upstream.rtt.get() }
+        };
+        let nearest = (0..self.upstreams.len()).filter_map(|i| Some((rtt(i)?, i))).min();
+        let Some((best, nearest)) = nearest else {
+            let silent = |upstream: &Rc<Upstream>| {
+                upstream.silent.get().is_some_and(|since| now.since(since) >= self.settings.down_after)
+            };
+            if !self.is_down.get() && self.upstreams.iter().all(silent) {
+                self.is_down.set(true);
+                let what = match self.settings.when_down {
+                    WhenDown::Direct => "go out directly",
+                    WhenDown::Reject => "are refused",
+                };
+                let seconds = self.settings.down_after.as_secs();
+                log::warn!("no server has answered for {seconds} s: the LAN's connections {what}");
+            }
+            return;
+        };
+        if self.is_down.replace(false) {
+            log::info!("a server answers again: the LAN's connections go to it");
+        }
+        let current = self.current.get();
+        let stays = rtt(current).is_some_and(|rtt| rtt.as_micros() <= best.as_micros() * u128::from(NEARER));
+        if !stays && current != nearest {
+            self.current.set(nearest);
+            self.ahead.end_all();
+            if let Some(upstream) = self.upstreams.get(nearest) {
+                log::info!("server {} is used from now on: {} ms", upstream.address, millis(best));
+            }
+            self.wake_all();
+        }
+    }
+
+    /// Accepts the LAN's connections without end.
+    pub async fn serve(self: Rc<Self>, listener: Listener) {
+        let mut is_short = false;
+        loop {
+            match listener.accept().await {
+                Ok(stream) => {
+                    is_short = false;
+                    spawn(&self.executor, self.clone().connection(stream)).detach();
+                }
+                Err(e) => {
+                    if !is_short {
+                        log::warn!("cannot accept connections for a while: {e}");
+                    }
+                    is_short = true;
+                    smol::Timer::after(SHORT_OF).await;
+                }
+            }
+        }
+    }
+
+    async fn connection(self: Rc<Self>, stream: Stream) {
+        // Of one that nobody redirected the destination is this listener: it would come here again.
+        let to = match stream.local() {
+            Ok(to) if !to.ip().is_loopback() => to,
+            _ => return stream.reset(),
+        };
+        let carried = match self.way() {
+            Way::Server(upstream) => self.by_server(&upstream, stream, to).await,
+            Way::Direct => self.directly(stream, to).await,
+            Way::Reject => {
+                stream.reset();
+                Ok(())
+            }
+        };
+        if let Err(e) = carried {
+            log::debug!("a connection to {to}: {e}");
+        }
+    }
+
+    async fn by_server(&self, upstream: &Upstream, stream: Stream, to: SocketAddr) -> io::Result<()> {
+        let server = match self.server_connection(upstream).await {
+            Ok(server) => server,
+            Err(_) if matches!(self.way(), Way::Direct) => return self.directly(stream, to).await,
+            Err(e) => {
+                stream.reset();
+                return Err(e);
+            }
+        };
+        let command = Command::Tcp(Destination::Address(to));
+        let header = Request { user: self.settings.user, command }.bytes();
+        relay(stream, server, [Start::After(header, Some(FIRST)), Start::Answered], &self.meter).await
+    }
+
+    /// One that was opened ahead, or a new one.
+    pub(super) async fn server_connection(&self, upstream: &Upstream) -> io::Result<Stream> {
+        let ahead = self.ahead.take(clock::now());
+        let _ = upstream.wake.try_send(());
+        match ahead {
+            Some(stream) => Ok(stream),
+            None => self.connect(upstream).await,
+        }
+    }
+
+    async fn directly(&self, stream: Stream, to: SocketAddr) -> io::Result<()> {
+        match Stream::connect(to, Protocol::Tcp, DIRECT, CONNECT_DIRECT).await {
+            Ok(remote) => relay(stream, remote, [Start::Plain, Start::Plain], &self.direct).await,
+            Err(e) => {
+                stream.reset();
+                Err(e)
+            }
+        }
+    }
+}
+
+/// Where the firewall brings the LAN's packets to.
+pub fn listening(port: u16) -> [SocketAddr; 2] {
+    [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)].map(|ip| SocketAddr::new(ip, port))
+}

@@ -1,0 +1,40 @@
+//! The frames that come in by a connection.
+
+use std::io::{self, ErrorKind::WouldBlock};
+
+use super::relay;
+use crate::sys::stream::Stream;
+use crate::wire::mux::Frame;
+
+/// Hands every frame over until the connection ends. `bytes` came before.
+///
+/// # Errors
+/// The connection broke, or something else than frames came.
+pub async fn read(
+    stream: &Stream,
+    mut bytes: Vec<u8>,
+    mut on_frame: impl FnMut(Frame<'_>),
+) -> io::Result<()> {
+    loop {
+        let mut at = 0;
+        while let Some((frame, length)) =
+            Frame::parse(bytes.get(at..).unwrap_or_default()).map_err(|_| io::ErrorKind::InvalidData)?
+        {
+            on_frame(frame);
+            at += length;
+        }
+        bytes.drain(..at);
+        if bytes.is_empty() {
+            // Nothing is kept while nothing comes.
+            bytes = Vec::new();
+        }
+        loop {
+            match relay::append(stream, &mut bytes) {
+                Ok(0) => return Ok(()),
+                Ok(_) => break,
+                Err(e) if e.kind() == WouldBlock => stream.readable().await?,
+                Err(e) => return Err(e),
+            }
+        }
+    }
+}

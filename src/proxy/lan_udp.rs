@@ -1,0 +1,418 @@
+//! The router's half of UDP: a session for each socket of a LAN host, whoever it sends to, with answers from whoever was
+//! asked. Sessions share a connection to the server, so that a question to a DNS server opens nothing; one that carries
+//! much has a connection to itself, where it holds up nobody.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io::{self, ErrorKind::WouldBlock};
+use std::net::SocketAddr;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use smol::Task;
+use smol::future::FutureExt;
+
+use super::client::{Client, DIRECT, Upstream, Way};
+use super::outgoing::Outgoing;
+use super::{frames, relay, scratch};
+use crate::sys::clock;
+use crate::sys::datagrams::{Datagrams, Redirected, Spoofed};
+use crate::sys::random;
+use crate::tasks::spawn;
+use crate::types::Time;
+use crate::wire::mux::{Frame, GlobalId, Network, Status};
+use crate::wire::vless::{Command, Destination, Request};
+
+/// A session that nothing has answered yet ends after this, one that has been answered after that: before the router's
+/// conntrack forgets them (30 and 120 s by Linux's default), for what comes later would leave past the proxy.
+const UNANSWERED: Duration = Duration::from_secs(25);
+const ANSWERED: Duration = Duration::from_secs(110);
+/// After an error of the socket.
+const CALM: Duration = Duration::from_millis(10);
+/// How often the idle are looked for.
+const SWEEP: Duration = Duration::from_secs(5);
+/// More than so many bytes a second is much.
+const MUCH: usize = 64 << 10;
+/// Sessions at a time: descriptors and memory of a small router.
+const MOST: usize = 2048;
+/// Addresses that answers come from at a time.
+const MOST_ANSWERING: usize = 512;
+/// A shared connection without sessions is kept so long, for the next.
+const LINGER: Duration = Duration::from_secs(60);
+
+/// All sessions of the LAN.
+pub struct LanUdp {
+    client: Rc<Client>,
+    sessions: RefCell<HashMap<SocketAddr, Rc<Session>>>,
+    /// The connection that sessions share.
+    shared: RefCell<Weak<Link>>,
+    /// Sockets that answer in the name of others, each with its last use.
+    answering: RefCell<HashMap<SocketAddr, (Spoofed, Time)>>,
+}
+
+/// A socket of a LAN host.
+struct Session {
+    host: SocketAddr,
+    id: GlobalId,
+    outlet: RefCell<Outlet>,
+    last: Cell<Time>,
+    is_answered: Cell<bool>,
+    /// Bytes in the second that began then.
+    bytes: Cell<usize>,
+    began: Cell<Time>,
+}
+
+/// How its datagrams leave.
+enum Outlet {
+    /// By a connection to the server, where it has this number; whether it has been announced there.
+    Link { link: Rc<Link>, number: u16, is_new: bool },
+    /// Past the proxy: of IPv4 and IPv6, each with who reads it.
+    Direct([Option<(Rc<Datagrams>, Task<()>)>; 2]),
+}
+
+/// A connection to the server for sessions.
+struct Link {
+    out: Outgoing,
+    sessions: RefCell<HashMap<u16, Weak<Session>>>,
+    next: Cell<u16>,
+    is_broken: Cell<bool>,
+}
+
+impl LanUdp {
+    /// With none.
+    pub fn new(client: Rc<Client>) -> Rc<LanUdp> {
+        Rc::new(LanUdp {
+            client,
+            sessions: RefCell::default(),
+            shared: RefCell::default(),
+            answering: RefCell::default(),
+        })
+    }
+
+    /// Takes what comes from the LAN, without end.
+    pub async fn serve(self: Rc<Self>, socket: Redirected) {
+        loop {
+            let received = scratch::with(|buffer| {
+                let datagram = socket.try_receive(buffer)?;
+                if let Some(datagram) = datagram {
+                    self.take(datagram.from, datagram.to, buffer.get(..datagram.length).unwrap_or_default());
+                }
+                io::Result::Ok(())
+            });
+            match received {
+                Ok(()) => {}
+                Err(e) if e.kind() == WouldBlock => {
+                    if let Err(e) = socket.readable().await {
+                        return log::error!("cannot wait for the LAN's datagrams: {e}");
+                    }
+                }
+                Err(e) => {
+                    log::debug!("a datagram from the LAN: {e}");
+                    smol::Timer::after(CALM).await;
+                }
+            }
+        }
+    }
+
+    /// Ends the idle, without end.
+    pub async fn sweep(self: Rc<Self>) {
+        loop {
+            smol::Timer::after(SWEEP).await;
+            let now = clock::now();
+            self.sessions.borrow_mut().retain(|_, session| {
+                let idle = if session.is_answered.get() { ANSWERED } else { UNANSWERED };
+                let lives = now.since(session.last.get()) < idle;
+                if !lives {
+                    session.end();
+                }
+                lives
+            });
+            self.answering.borrow_mut().retain(|_, (_, last)| now.since(*last) < ANSWERED);
+        }
+    }
+
+    fn take(self: &Rc<Self>, host: SocketAddr, to: SocketAddr, data: &[u8]) {
+        if to.ip().is_loopback() || to.port() == 0 {
+            return;
+        }
+        let now = clock::now();
+        let known = self.sessions.borrow().get(&host).cloned();
+        let session = match known {
+            Some(session) if !session.is_stale(&self.client.way()) => session,
+            _ => match self.begin(host, now) {
+                Some(session) => session,
+                None => return,
+            },
+        };
+        session.last.set(now);
+        if now.since(session.began.get()) >= Duration::from_secs(1) {
+            session.began.set(now);
+            session.bytes.set(0);
+        }
+        session.bytes.set(session.bytes.get() + data.len());
+        if session.bytes.get() > MUCH {
+            self.give_own_link(&session);
+        }
+        self.send(&session, to, data);
+    }
+
+    fn begin(self: &Rc<Self>, host: SocketAddr, now: Time) -> Option<Rc<Session>> {
+        let mut sessions = self.sessions.borrow_mut();
+        if sessions.len() >= MOST {
+            log::debug!("{MOST} sessions are open: a datagram of {host} is lost");
+            return None;
+        }
+        let outlet = match self.client.way() {
+            Way::Server(upstream) => {
+                let link = self.shared_link(&upstream);
+                let number = link.number()?;
+                Outlet::Link { link, number, is_new: true }
+            }
+            Way::Direct => Outlet::Direct(Default::default()),
+            Way::Reject => return None,
+        };
+        let session = Rc::new(Session {
+            host,
+            id: random::bytes().ok()?,
+            outlet: RefCell::new(outlet),
+            last: Cell::new(now),
+            is_answered: Cell::new(false),
+            bytes: Cell::new(0),
+            began: Cell::new(now),
+        });
+        session.register();
+        sessions.insert(host, session.clone());
+        Some(session)
+    }
+
+    fn send(self: &Rc<Self>, session: &Rc<Session>, to: SocketAddr, data: &[u8]) {
+        match &mut *session.outlet.borrow_mut() {
+            Outlet::Link { link, number, is_new } => {
+                let meter = &self.client.meter;
+                meter.up.count(data.len());
+                let frame = Frame {
+                    session: *number,
+                    status: if *is_new { Status::New } else { Status::Keep },
+                    target: Some((Network::Udp, Destination::Address(to))),
+                    global_id: if *is_new { session.id } else { [0; 8] },
+                    data: Some(data),
+                };
+                if link.out.push(&frame) {
+                    *is_new = false;
+                }
+            }
+            Outlet::Direct(sockets) => {
+                let meter = &self.client.direct;
+                meter.up.count(data.len());
+                let [v4, v6] = sockets;
+                let place = if to.is_ipv4() { v4 } else { v6 };
+                if place.is_none() {
+                    *place = Datagrams::open(to, DIRECT).ok().map(|socket| {
+                        let socket = Rc::new(socket);
+                        let reads = self.clone().answers(Rc::downgrade(session), socket.clone());
+                        (socket, spawn(&self.client.executor, reads))
+                    });
+                }
+                if let Some((socket, _)) = place
+                    && let Err(e) = socket.send(data, to)
+                {
+                    log::debug!("cannot send to {to}: {e}");
+                }
+            }
+        }
+    }
+
+    /// The connection that sessions share, a new one if there is none.
+    fn shared_link(self: &Rc<Self>, upstream: &Rc<Upstream>) -> Rc<Link> {
+        let mut shared = self.shared.borrow_mut();
+        if let Some(link) = shared.upgrade().filter(|link| !link.is_broken.get()) {
+            return link;
+        }
+        let link = self.open_link(upstream, LINGER);
+        *shared = Rc::downgrade(&link);
+        link
+    }
+
+    /// Gives a session a connection to itself, if it has none: with its id, by which the server knows it again.
+    fn give_own_link(self: &Rc<Self>, session: &Rc<Session>) {
+        let mut outlet = session.outlet.borrow_mut();
+        let Outlet::Link { link, .. } = &*outlet else { return };
+        let is_shared = self.shared.borrow().as_ptr() == Rc::as_ptr(link);
+        let Way::Server(upstream) = self.client.way() else { return };
+        if !is_shared {
+            return;
+        }
+        let own = self.open_link(&upstream, SWEEP);
+        if let Some(number) = own.number() {
+            own.sessions.borrow_mut().insert(number, Rc::downgrade(session));
+            *outlet = Outlet::Link { link: own, number, is_new: true };
+        }
+    }
+
+    /// Opens one; frames wait until it is there. It ends when it has had no session for so long.
+    fn open_link(self: &Rc<Self>, upstream: &Rc<Upstream>, linger: Duration) -> Rc<Link> {
+        let request = Request { user: self.client.settings.user, command: Command::Mux };
+        let link = Rc::new(Link {
+            out: Outgoing::new(request.bytes()),
+            sessions: RefCell::default(),
+            next: Cell::new(0),
+            is_broken: Cell::new(false),
+        });
+        let (lan, upstream, of) = (self.clone(), upstream.clone(), link.clone());
+        let task = async move {
+            if let Err(e) = lan.run_link(&of, &upstream, linger).await {
+                log::debug!("a connection for datagrams: {e}");
+            }
+            of.is_broken.set(true);
+            // The next datagram of each begins anew, on another one.
+            let mut sessions = lan.sessions.borrow_mut();
+            for session in of.sessions.borrow().values().filter_map(Weak::upgrade) {
+                if session.is_on(&of) {
+                    sessions.remove(&session.host);
+                }
+            }
+        };
+        spawn(&self.client.executor, task).detach();
+        link
+    }
+
+    async fn run_link(&self, link: &Rc<Link>, upstream: &Upstream, linger: Duration) -> io::Result<()> {
+        let stream = self.client.server_connection(upstream).await?;
+        let reads = async {
+            if !relay::skip_head(&stream).await? {
+                return Ok(());
+            }
+            frames::read(&stream, Vec::new(), |frame| self.answer(link, frame)).await
+        };
+        let idle = async {
+            let mut since = None;
+            loop {
+                smol::Timer::after(SWEEP).await;
+                let mut sessions = link.sessions.borrow_mut();
+                sessions.retain(|_, session| session.upgrade().is_some_and(|session| session.is_on(link)));
+                let now = clock::now();
+                since = if sessions.is_empty() { since.or(Some(now)) } else { None };
+                if since.is_some_and(|since| now.since(since) >= linger) {
+                    return Ok(());
+                }
+            }
+        };
+        reads.or(link.out.run(&stream)).or(idle).await
+    }
+
+    /// A frame from the server.
+    fn answer(&self, link: &Rc<Link>, frame: Frame<'_>) {
+        let session = link.sessions.borrow().get(&frame.session).and_then(Weak::upgrade);
+        let Some(session) = session.filter(|session| session.is_on(link)) else { return };
+        if let Status::End { .. } = frame.status {
+            self.sessions.borrow_mut().remove(&session.host);
+            return;
+        }
+        let (Some((Network::Udp, Destination::Address(from))), Some(data)) = (frame.target, frame.data)
+        else {
+            return;
+        };
+        let meter = &self.client.meter;
+        meter.down.count(data.len());
+        self.give(&session, from, data);
+    }
+
+    /// Answers of a session that leaves past the proxy.
+    async fn answers(self: Rc<Self>, session: Weak<Session>, socket: Rc<Datagrams>) {
+        loop {
+            let received = scratch::with(|buffer| {
+                let (length, from) = socket.try_receive(buffer)?;
+                let meter = &self.client.direct;
+                meter.down.count(length);
+                if let Some(session) = session.upgrade() {
+                    self.give(&session, from, buffer.get(..length).unwrap_or_default());
+                }
+                io::Result::Ok(())
+            });
+            match received {
+                Ok(()) => {}
+                Err(e) if e.kind() == WouldBlock => {
+                    if socket.readable().await.is_err() {
+                        return;
+                    }
+                }
+                Err(e) => log::debug!("a session past the proxy: {e}"),
+            }
+        }
+    }
+
+    /// Gives a datagram to the host, from whoever sent it.
+    fn give(&self, session: &Session, from: SocketAddr, data: &[u8]) {
+        let now = clock::now();
+        session.last.set(now);
+        session.is_answered.set(true);
+        session.bytes.set(session.bytes.get() + data.len());
+        if from.is_ipv4() != session.host.is_ipv4() {
+            return;
+        }
+        let mut answering = self.answering.borrow_mut();
+        if !answering.contains_key(&from) {
+            if answering.len() >= MOST_ANSWERING {
+                let oldest =
+                    answering.iter().min_by_key(|(_, (_, last))| last.0).map(|(address, _)| *address);
+                oldest.map(|address| answering.remove(&address));
+            }
+            match Spoofed::open(from, DIRECT) {
+                Ok(socket) => drop(answering.insert(from, (socket, now))),
+                Err(e) => return log::debug!("cannot answer as {from}: {e}"),
+            }
+        }
+        if let Some((socket, last)) = answering.get_mut(&from) {
+            *last = now;
+            if let Err(e) = socket.send(data, session.host) {
+                log::debug!("cannot answer {}: {e}", session.host);
+            }
+        }
+    }
+}
+
+impl Session {
+    fn register(self: &Rc<Self>) {
+        if let Outlet::Link { link, number, .. } = &*self.outlet.borrow() {
+            link.sessions.borrow_mut().insert(*number, Rc::downgrade(self));
+        }
+    }
+
+    /// Whether this connection is its.
+    fn is_on(&self, of: &Rc<Link>) -> bool {
+        matches!(&*self.outlet.borrow(), Outlet::Link { link, .. } if Rc::ptr_eq(link, of))
+    }
+
+    /// Whether it goes another way than new ones do: it left past the proxy, and a server answers again, or its
+    /// connection broke.
+    fn is_stale(&self, way: &Way) -> bool {
+        match (&*self.outlet.borrow(), way) {
+            (Outlet::Link { link, .. }, Way::Server(_)) => link.is_broken.get(),
+            (Outlet::Direct(_), Way::Direct) => false,
+            _ => true,
+        }
+    }
+
+    fn end(&self) {
+        if let Outlet::Link { link, number, is_new: false } = &*self.outlet.borrow() {
+            let status = Status::End { broken: false };
+            link.out.push(&Frame { session: *number, status, target: None, global_id: [0; 8], data: None });
+            link.sessions.borrow_mut().remove(number);
+        }
+    }
+}
+
+impl Link {
+    /// A number that no session has here.
+    fn number(&self) -> Option<u16> {
+        let sessions = self.sessions.borrow();
+        for _ in 0..=MOST {
+            let number = self.next.get().wrapping_add(1).max(1);
+            self.next.set(number);
+            if !sessions.contains_key(&number) {
+                return Some(number);
+            }
+        }
+        None
+    }
+}

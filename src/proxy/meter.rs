@@ -1,0 +1,129 @@
+//! What somebody has sent and received, and how fast he may.
+
+use std::cell::Cell;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::sys::clock;
+use crate::types::Time;
+
+/// A burst of so long at full rate is let through: a queue would do so too.
+const BURST: Duration = Duration::from_millis(100);
+
+/// One direction of somebody's traffic.
+#[derive(Debug)]
+pub struct Flow {
+    /// Bytes that it has carried.
+    pub bytes: Cell<u64>,
+    /// In bytes a second; 0 is no limit.
+    rate: Cell<u64>,
+    /// When what was carried so far has been paid for at that rate.
+    paid: Cell<Time>,
+}
+
+impl Flow {
+    fn new(mbps: Option<NonZeroU32>) -> Flow {
+        let flow = Flow { bytes: Cell::new(0), rate: Cell::new(0), paid: Cell::new(clock::now()) };
+        flow.set_rate(mbps);
+        flow
+    }
+
+    fn set_rate(&self, mbps: Option<NonZeroU32>) {
+        self.rate.set(mbps.map_or(0, |mbps| u64::from(mbps.get()) * 125_000));
+    }
+
+    /// Counts bytes that were carried.
+    pub fn count(&self, bytes: usize) {
+        self.bytes.set(self.bytes.get() + bytes as u64);
+    }
+
+    /// Counts them, and waits until they are paid for: whoever is not read cannot send.
+    pub async fn pace(&self, bytes: usize) {
+        self.count(bytes);
+        if self.rate.get() == 0 {
+            return;
+        }
+        let wait = self.charge(bytes, clock::now());
+        if !wait.is_zero() {
+            smol::Timer::after(wait).await;
+        }
+    }
+
+    /// The same of a datagram: false if it has to be lost.
+    pub fn admits(&self, bytes: usize) -> bool {
+        let now = clock::now();
+        if self.rate.get() != 0 && self.paid.get().since(now) > BURST {
+            return false;
+        }
+        self.count(bytes);
+        if self.rate.get() != 0 {
+            self.charge(bytes, now);
+        }
+        true
+    }
+
+    /// How long to wait after these bytes.
+    fn charge(&self, bytes: usize, now: Time) -> Duration {
+        let cost =
+            Duration::from_nanos((bytes as u64).saturating_mul(1_000_000_000) / self.rate.get().max(1));
+        // Time that passed unused is lost, but for a burst's.
+        let paid = self.paid.get().max(now - BURST) + cost;
+        self.paid.set(paid);
+        paid.since(now)
+    }
+}
+
+/// What somebody has sent and received.
+#[derive(Debug)]
+pub struct Meter {
+    /// From him.
+    pub up: Flow,
+    /// To him.
+    pub down: Flow,
+}
+
+impl Meter {
+    /// With a rate in Mbit/s each way, or without one.
+    pub fn new(mbps: Option<NonZeroU32>) -> Meter {
+        Meter { up: Flow::new(mbps), down: Flow::new(mbps) }
+    }
+
+    /// Another rate from now on.
+    pub fn set_rate(&self, mbps: Option<NonZeroU32>) {
+        self.up.set_rate(mbps);
+        self.down.set_rate(mbps);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_holds_over_time_and_lets_a_burst_through() {
+        let flow = Flow::new(NonZeroU32::new(8));
+        let start = Time(10_000_000);
+        flow.paid.set(Time(0));
+        // A megabyte a second: 100 ms of it at once, and no more for having waited longer.
+        assert_eq!(flow.charge(100_000, start), Duration::ZERO);
+        assert_eq!(flow.charge(50_000, start), Duration::from_millis(50));
+        // Whoever waits as he is told gets just his rate.
+        let mut now = start;
+        for _ in 0..100 {
+            now = now + flow.charge(25_000, now);
+        }
+        let ideal = Duration::from_millis(50 + 2_500);
+        assert_eq!(now.since(start), ideal);
+    }
+
+    #[test]
+    fn datagrams_above_the_rate_are_lost_and_without_a_rate_none_is() {
+        let admitted = |mbps| {
+            let flow = Flow::new(mbps);
+            (0..1_000).filter(|_| flow.admits(1_000)).count()
+        };
+        assert_eq!(admitted(None), 1_000);
+        let some = admitted(NonZeroU32::new(8));
+        assert!((100..1_000).contains(&some), "{some}");
+    }
+}

@@ -1,0 +1,71 @@
+//! What goes out by a connection that many share. Datagrams that find no room are dropped, as a link would.
+
+use std::cell::RefCell;
+use std::io::{self, ErrorKind::WouldBlock};
+
+use smol::channel::{Receiver, Sender};
+
+use crate::sys::stream::Stream;
+use crate::wire::mux::Frame;
+
+/// What may wait for room. More would be late: a call's voice, a game's move.
+const MOST: usize = 64 << 10;
+
+/// The way out of a shared connection.
+pub struct Outgoing {
+    waiting: RefCell<Vec<u8>>,
+    wake: Sender<()>,
+    woken: Receiver<()>,
+}
+
+impl Outgoing {
+    /// These bytes go first.
+    pub fn new(first: Vec<u8>) -> Outgoing {
+        let (wake, woken) = smol::channel::bounded(1);
+        Outgoing { waiting: RefCell::new(first), wake, woken }
+    }
+
+    /// Keeps a frame for [`run`](Self::run), which is woken; false if it was dropped.
+    pub fn push(&self, frame: &Frame<'_>) -> bool {
+        let mut waiting = self.waiting.borrow_mut();
+        // The end of a session is never lost: it is small, and frees what the other end keeps for it.
+        if waiting.len() > MOST && frame.data.is_some() {
+            return false;
+        }
+        frame.put(&mut waiting);
+        // An error is run's to tell.
+        let _ = self.wake.try_send(());
+        true
+    }
+
+    /// Sends what waits by this connection, without end.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub async fn run(&self, stream: &Stream) -> io::Result<()> {
+        loop {
+            let sent = {
+                let mut waiting = self.waiting.borrow_mut();
+                match waiting.is_empty() {
+                    true => None,
+                    false => Some(stream.try_write(&waiting).map(|sent| drop(waiting.drain(..sent)))),
+                }
+            };
+            match sent {
+                None => {
+                    self.free();
+                    // Its sender is here too, so that it does not end.
+                    let _ = self.woken.recv().await;
+                }
+                Some(Ok(())) => {}
+                Some(Err(e)) if e.kind() == WouldBlock => stream.writable().await?,
+                Some(Err(e)) => return Err(e),
+            }
+        }
+    }
+
+    /// Nothing is kept while nothing waits.
+    fn free(&self) {
+        self.waiting.borrow_mut().shrink_to(0);
+    }
+}

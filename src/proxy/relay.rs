@@ -1,0 +1,189 @@
+//! Two connections made one: what comes in by one goes out by the other, with its ends, its breaks and its pace.
+
+use std::io::{self, ErrorKind::WouldBlock};
+use std::time::Duration;
+
+use smol::future::{self, FutureExt};
+
+use super::meter::{Flow, Meter};
+use super::scratch;
+use crate::sys::stream::Stream;
+use crate::wire::vless;
+
+/// What is read at a time for somebody who does not keep up: as much of it may have to be kept.
+const SMALL_CHUNK: usize = 16 << 10;
+/// A busy connection lets the others have their turn after so many chunks.
+const TURN: u32 = 8;
+
+/// How a direction begins.
+#[derive(Debug)]
+pub enum Start {
+    /// As it is.
+    Plain,
+    /// With these bytes, in one piece with the first that come; which are waited for so long, if it is said.
+    After(Vec<u8>, Option<Duration>),
+    /// Without the head of the server's answer.
+    Answered,
+}
+
+/// Carries both directions until both have ended. An error of one is a reset of both.
+///
+/// # Errors
+/// What broke it.
+pub async fn relay(a: Stream, b: Stream, starts: [Start; 2], meter: &Meter) -> io::Result<()> {
+    let [up, down] = starts;
+    let up = carry(&a, &b, up, &meter.up);
+    let down = carry(&b, &a, down, &meter.down);
+    let ended = future::try_zip(up, down).await;
+    if ended.is_err() {
+        a.reset();
+        b.reset();
+    }
+    ended.map(drop)
+}
+
+/// How a chunk went.
+enum Step {
+    /// There is nothing to read now.
+    Empty,
+    /// The other end has said all.
+    End,
+    /// So much went.
+    Moved(usize),
+    /// So much was read, and this could not go yet.
+    Stuck(usize, Vec<u8>),
+}
+
+async fn carry(from: &Stream, to: &Stream, start: Start, flow: &Flow) -> io::Result<()> {
+    let goes_on = match start {
+        Start::Plain => true,
+        Start::After(bytes, patience) => {
+            let own = bytes.len();
+            let (sent, goes_on) = begin(from, to, bytes, patience).await?;
+            flow.count(sent - own);
+            goes_on
+        }
+        Start::Answered => skip_head(from).await?,
+    };
+    if !goes_on {
+        to.end();
+        return Ok(());
+    }
+    let mut chunk = scratch::SIZE;
+    let mut turn = 0;
+    loop {
+        let moved = match step(from, to, chunk)? {
+            Step::Empty => {
+                from.readable().await?;
+                turn = 0;
+                continue;
+            }
+            Step::End => {
+                to.end();
+                return Ok(());
+            }
+            Step::Moved(bytes) => {
+                chunk = scratch::SIZE;
+                bytes
+            }
+            Step::Stuck(bytes, rest) => {
+                chunk = SMALL_CHUNK;
+                to.write_all(&rest).await?;
+                turn = 0;
+                bytes
+            }
+        };
+        flow.pace(moved).await;
+        turn += 1;
+        if turn == TURN {
+            turn = 0;
+            future::yield_now().await;
+        }
+    }
+}
+
+/// Reads once and writes what was read, with the buffer that all share.
+fn step(from: &Stream, to: &Stream, chunk: usize) -> io::Result<Step> {
+    scratch::with(|scratch| {
+        let buffer = scratch.get_mut(..chunk).unwrap_or_default();
+        let read = match from.try_read(buffer) {
+            Ok(0) => return Ok(Step::End),
+            Ok(read) => read,
+            Err(e) if e.kind() == WouldBlock => return Ok(Step::Empty),
+            Err(e) => return Err(e),
+        };
+        let bytes = buffer.get(..read).unwrap_or_default();
+        let written = match to.try_write(bytes) {
+            Ok(written) => written,
+            Err(e) if e.kind() == WouldBlock => 0,
+            Err(e) => return Err(e),
+        };
+        Ok(match bytes.get(written..) {
+            Some(rest) if !rest.is_empty() => Step::Stuck(read, rest.to_vec()),
+            _ => Step::Moved(read),
+        })
+    })
+}
+
+/// Sends these bytes and the first that come; how many, and false at the end. Nothing is kept for the first while they are
+/// not there.
+async fn begin(
+    from: &Stream,
+    to: &Stream,
+    mut bytes: Vec<u8>,
+    patience: Option<Duration>,
+) -> io::Result<(usize, bool)> {
+    let mut goes_on = true;
+    loop {
+        match append(from, &mut bytes) {
+            Ok(read) => {
+                goes_on = read > 0;
+                break;
+            }
+            Err(e) if e.kind() == WouldBlock => {}
+            Err(e) => return Err(e),
+        }
+        let late = async {
+            match patience {
+                Some(patience) => drop(smol::Timer::after(patience).await),
+                None => future::pending().await,
+            }
+            Ok(false)
+        };
+        if !async { from.readable().await.map(|()| true) }.or(late).await? {
+            break;
+        }
+    }
+    to.write_all(&bytes).await?;
+    Ok((bytes.len(), goes_on))
+}
+
+/// Takes the head of the server's answer; false if it ended before.
+pub async fn skip_head(from: &Stream) -> io::Result<bool> {
+    let mut head = [0; 2 + 255];
+    let mut wanted = 2;
+    let mut got = 0;
+    loop {
+        while got < wanted {
+            match from.read(head.get_mut(got..wanted).unwrap_or_default()).await? {
+                0 => return Ok(false),
+                read => got += read,
+            }
+        }
+        match vless::answer(head.get(..got).unwrap_or_default()) {
+            Ok(Some(_)) => return Ok(true),
+            Ok(None) => wanted = 2 + usize::from(head[1]),
+            Err(_) => return Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+}
+
+/// Takes what is there, behind the bytes that are; how much it was, 0 at the end.
+pub fn append(from: &Stream, bytes: &mut Vec<u8>) -> io::Result<usize> {
+    scratch::with(|scratch| {
+        let buffer = scratch.get_mut(..SMALL_CHUNK).unwrap_or_default();
+        let read = from.try_read(buffer)?;
+        bytes.extend(buffer.get(..read).unwrap_or_default());
+        Ok(read)
+    })
+}

@@ -1,0 +1,325 @@
+//! The server: one process for all clients.
+
+use std::cell::{Cell, RefCell};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::{self, ErrorKind::WouldBlock};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use smol::Task;
+use smol::future::FutureExt;
+
+use super::Executor;
+use super::accounts::{Account, Accounts};
+use super::clients::{Client, Clients};
+use super::relay::{self, Start, relay};
+use super::server_udp::{self, Sessions};
+use crate::error::Error;
+use crate::sys::resolve;
+use crate::sys::stream::{Listener, Protocol, Stream};
+use crate::tasks::spawn;
+use crate::wire::tproxy::is_special;
+use crate::wire::vless::{self, Command, Destination, MAX_REQUEST, Request};
+
+/// Clients open connections ahead, and let them wait for half a minute.
+const REQUEST: Duration = Duration::from_secs(60);
+/// Connections of one address that have not said anything yet; of more, the oldest has to go.
+const MOST_WAITING: usize = 256;
+/// The same of all addresses; of more, the newest have to go.
+const MOST_WAITING_OF_ALL: usize = 16_384;
+/// For a host of the Internet to answer.
+const CONNECT: Duration = Duration::from_secs(15);
+/// Without descriptors or memory for another connection, those who wait are let wait so long.
+const SHORT_OF: Duration = Duration::from_millis(100);
+
+/// What is set.
+pub struct Settings {
+    /// Lets clients reach this machine and private networks.
+    pub allow_private: bool,
+    /// One port for all clients; else each has his own.
+    pub port: Option<u16>,
+}
+
+/// A running server.
+pub struct Server {
+    pub(super) executor: Executor,
+    pub(super) settings: Settings,
+    accounts: RefCell<Accounts>,
+    /// Who listens at which port.
+    ports: RefCell<HashMap<u16, Vec<Task<()>>>>,
+    pub(super) sessions: Sessions,
+    /// Who has connected and said nothing yet, in order.
+    waiting: RefCell<Waiting>,
+    next: Cell<u64>,
+}
+
+impl Server {
+    /// With no clients yet.
+    pub fn new(executor: Executor, settings: Settings) -> Rc<Server> {
+        Rc::new(Server {
+            executor,
+            settings,
+            accounts: RefCell::default(),
+            ports: RefCell::default(),
+            sessions: Sessions::default(),
+            waiting: RefCell::default(),
+            next: Cell::new(0),
+        })
+    }
+
+    /// Takes a list of clients, and listens at their ports alone.
+    ///
+    /// # Errors
+    /// A port is somebody else's; the others are listened at.
+    pub fn take(self: &Rc<Self>, list: &Clients) -> Result<(), Error> {
+        let (added, removed) = self.accounts.borrow_mut().take(list);
+        if added + removed > 0 {
+            log::info!("{} clients: {added} added, {removed} removed", list.iter().count());
+        }
+        let wanted: HashSet<u16> = match self.settings.port {
+            Some(port) => HashSet::from([port]),
+            None => list.iter().map(Client::port).collect(),
+        };
+        let mut ports = self.ports.borrow_mut();
+        ports.retain(|port, _| wanted.contains(port));
+        let mut failed = Ok(());
+        for port in wanted {
+            if let Entry::Vacant(place) = ports.entry(port) {
+                match self.listen(port) {
+                    Ok(tasks) => drop(place.insert(tasks)),
+                    Err(e) => failed = Err(e),
+                }
+            }
+        }
+        failed
+    }
+
+    fn listen(self: &Rc<Self>, port: u16) -> Result<Vec<Task<()>>, Error> {
+        let mut tasks = Vec::new();
+        for ip in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
+            let at = SocketAddr::new(ip, port);
+            match Listener::open(at, Protocol::Mptcp, false) {
+                Ok(listener) => tasks.push(spawn(&self.executor, self.clone().serve(listener))),
+                // A machine without IPv6.
+                Err(e) if ip.is_ipv6() => log::debug!("cannot listen at {at}: {e}"),
+                Err(e) => return Err(Error::new("listen at", at, e)),
+            }
+        }
+        Ok(tasks)
+    }
+
+    /// A line for each client that has carried something.
+    pub fn status(&self) -> String {
+        let accounts = self.accounts.borrow();
+        let mut lines = Vec::new();
+        for account in accounts.iter() {
+            let client = account.client.borrow();
+            let [up, down] = [&account.meter.up, &account.meter.down].map(|flow| flow.bytes.get());
+            if up + down > 0 || account.open.get() > 0 {
+                let numbers = [u64::from(account.open.get()), up, down].map(|number| number.to_string());
+                let [open, up, down] = &numbers;
+                let line = [
+                    "client ",
+                    &client.id.to_string(),
+                    " ",
+                    &client.name,
+                    ": ",
+                    open,
+                    " connections, bytes up/down: ",
+                    up,
+                    "/",
+                    down,
+                    "\n",
+                ];
+                lines.push((client.id, line.concat()));
+            }
+        }
+        lines.sort_unstable();
+        let waiting = self.waiting.borrow().count.to_string();
+        let clients = accounts.iter().count().to_string();
+        let mut text =
+            [&clients, " clients; ", &waiting, " connections that have said nothing yet\n"].concat();
+        lines.iter().for_each(|(_, line)| text += line);
+        text
+    }
+
+    /// Accepts connections without end.
+    async fn serve(self: Rc<Self>, listener: Listener) {
+        let mut is_short = false;
+        loop {
+            match listener.accept().await {
+                Ok(stream) => {
+                    is_short = false;
+                    self.begin(stream);
+                }
+                Err(e) => {
+                    if !is_short {
+                        log::warn!("cannot accept connections for a while: {e}");
+                    }
+                    is_short = true;
+                    smol::Timer::after(SHORT_OF).await;
+                }
+            }
+        }
+    }
+
+    fn begin(self: &Rc<Self>, stream: Stream) {
+        let Ok(peer) = stream.peer() else { return };
+        let number = self.next.get();
+        self.next.set(number + 1);
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.count >= MOST_WAITING_OF_ALL {
+            return;
+        }
+        let task = spawn(&self.executor, self.clone().connection(number, stream, peer.ip()));
+        waiting.add(peer.ip(), number, task);
+    }
+
+    async fn connection(self: Rc<Self>, number: u64, stream: Stream, peer: IpAddr) {
+        let late = async {
+            smol::Timer::after(REQUEST).await;
+            Err(io::ErrorKind::TimedOut.into())
+        };
+        let said = request(&stream).or(late).await;
+        if let Some(task) = self.waiting.borrow_mut().remove(peer, number) {
+            task.detach();
+        }
+        let (request, rest) = match said {
+            Ok(said) => said,
+            Err(e) => return log::debug!("somebody said no request: {e}"),
+        };
+        // Whether he is unknown or speaks another language, a stranger is told nothing.
+        let Some(account) = self.accounts.borrow().find(&request.user) else {
+            return log::debug!("somebody has a UUID that is no client's");
+        };
+        account.open.set(account.open.get() + 1);
+        let gone = account.gone();
+        let served = async {
+            if let Err(e) = self.serve_client(&account, stream, request.command, rest).await {
+                log::debug!("client {}: {e}", account.client.borrow().id);
+            }
+        };
+        served.or(gone).await;
+        account.open.set(account.open.get() - 1);
+    }
+
+    async fn serve_client(
+        self: &Rc<Self>,
+        account: &Rc<Account>,
+        stream: Stream,
+        command: Command,
+        rest: Vec<u8>,
+    ) -> io::Result<()> {
+        let (inbound, outbound) = account.client.borrow().marks();
+        // What classifies by marks is another's business; without the capability there is none.
+        if let Err(e) = stream.mark(inbound) {
+            log::debug!("cannot mark: {e}");
+        }
+        // One at a time, so that each connection takes no more memory than what it is for.
+        match command {
+            Command::Tcp(to) => Box::pin(self.tcp(account, stream, to, rest, outbound)).await,
+            Command::Udp(to) => Box::pin(server_udp::one(self, account, stream, to, rest, outbound)).await,
+            Command::Mux => Box::pin(server_udp::many(self, account, stream, rest, outbound)).await,
+        }
+    }
+
+    async fn tcp(
+        &self,
+        account: &Account,
+        stream: Stream,
+        to: Destination,
+        rest: Vec<u8>,
+        mark: u32,
+    ) -> io::Result<()> {
+        let remote = match self.connect(to, mark).await {
+            Ok(remote) => remote,
+            Err(e) => {
+                stream.reset();
+                return Err(e);
+            }
+        };
+        remote.write_all(&rest).await?;
+        drop(rest);
+        let answer = Start::After(vless::ANSWER.to_vec(), None);
+        relay(stream, remote, [Start::Plain, answer], &account.meter).await
+    }
+
+    async fn connect(&self, to: Destination, mark: u32) -> io::Result<Stream> {
+        let mut last = io::ErrorKind::PermissionDenied.into();
+        for address in self.addresses(to).await? {
+            match Stream::connect(address, Protocol::Tcp, mark, CONNECT).await {
+                Ok(stream) => return Ok(stream),
+                Err(e) => last = e,
+            }
+        }
+        Err(last)
+    }
+
+    /// Where a client is let go.
+    pub(super) async fn addresses(&self, to: Destination) -> io::Result<Vec<SocketAddr>> {
+        let mut addresses = match to {
+            Destination::Address(address) => vec![address],
+            Destination::Name(name, port) => resolve::addresses(name, port).await?,
+        };
+        addresses.retain(|address| self.lets(address));
+        Ok(addresses)
+    }
+
+    /// Whether a client may send to this address.
+    pub(super) fn lets(&self, address: &SocketAddr) -> bool {
+        address.port() != 0 && (self.settings.allow_private || !is_special(address.ip()))
+    }
+}
+
+/// Connections that have said nothing yet, by their addresses.
+#[derive(Default)]
+struct Waiting {
+    of: HashMap<IpAddr, BTreeMap<u64, Task<()>>>,
+    count: usize,
+}
+
+impl Waiting {
+    fn add(&mut self, peer: IpAddr, number: u64, task: Task<()>) {
+        let tasks = self.of.entry(peer).or_default();
+        tasks.insert(number, task);
+        self.count += 1;
+        if tasks.len() > MOST_WAITING {
+            // Its task and its connection end with it.
+            drop(tasks.pop_first());
+            self.count -= 1;
+        }
+    }
+
+    fn remove(&mut self, peer: IpAddr, number: u64) -> Option<Task<()>> {
+        let tasks = self.of.get_mut(&peer)?;
+        let task = tasks.remove(&number)?;
+        if tasks.is_empty() {
+            self.of.remove(&peer);
+        }
+        self.count -= 1;
+        Some(task)
+    }
+}
+
+/// What a client says first, and what it has said behind that.
+async fn request(stream: &Stream) -> io::Result<(Request, Vec<u8>)> {
+    let mut bytes = Vec::new();
+    loop {
+        match relay::append(stream, &mut bytes) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => {}
+            Err(e) if e.kind() == WouldBlock => {
+                stream.readable().await?;
+                continue;
+            }
+            Err(e) => return Err(e),
+        }
+        match Request::parse(&bytes) {
+            Ok(Some((request, length))) => return Ok((request, bytes.split_off(length))),
+            Ok(None) if bytes.len() < MAX_REQUEST => {}
+            _ => return Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+}

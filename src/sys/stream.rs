@@ -1,0 +1,292 @@
+//! TCP and MPTCP connections, and the listeners that they come in by, transparent ones too.
+
+use std::io;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    self, AddressFamily, Backlog, MsgFlags, Shutdown, SockaddrStorage, setsockopt, sockopt,
+};
+use smol::Async;
+use smol::future::FutureExt;
+
+/// MPTCP's protocol number (uapi/linux/in.h).
+const IPPROTO_MPTCP: libc::c_int = 262;
+/// Connections that wait to be accepted; the kernel takes somaxconn if that is less.
+const BACKLOG: i32 = 4096;
+/// A peer that went away without a word is noticed after this, and so many questions without an answer. Rare enough for
+/// a phone on a battery.
+const KEEP_IDLE: u32 = 300;
+const KEEP_INTERVAL: u32 = 30;
+const KEEP_COUNT: u32 = 5;
+
+/// Which protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// MPTCP, and TCP where the kernel has none of it.
+    Mptcp,
+}
+
+/// A connection.
+pub struct Stream(Async<OwnedFd>);
+
+impl Stream {
+    /// Connects, and gives up after a time. What it sends has this mark; 0 is none.
+    ///
+    /// # Errors
+    /// What the system says; [`io::ErrorKind::TimedOut`] after `within`.
+    pub async fn connect(
+        to: SocketAddr,
+        protocol: Protocol,
+        mark: u32,
+        within: Duration,
+    ) -> io::Result<Stream> {
+        let socket = open(to, protocol)?;
+        if mark != 0 {
+            setsockopt(&socket, sockopt::Mark, &mark)?;
+        }
+        match socket::connect(socket.as_raw_fd(), &SockaddrStorage::from(to)) {
+            Ok(()) | Err(Errno::EINPROGRESS) => {}
+            Err(e) => return Err(e.into()),
+        }
+        let stream = Stream(Async::new(socket)?);
+        let late = async {
+            smol::Timer::after(within).await;
+            Err(io::ErrorKind::TimedOut.into())
+        };
+        stream.0.writable().or(late).await?;
+        match socket::getsockopt(&stream.0, sockopt::SocketError)? {
+            0 => {
+                stream.adjust();
+                Ok(stream)
+            }
+            error => Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+
+    /// What both ends of a relay want: no waiting for more to send, and news of peers that are gone.
+    fn adjust(&self) {
+        let _ = setsockopt(&self.0, sockopt::TcpNoDelay, &true);
+        let _ = setsockopt(&self.0, sockopt::KeepAlive, &true);
+        let _ = setsockopt(&self.0, sockopt::TcpKeepIdle, &KEEP_IDLE);
+        let _ = setsockopt(&self.0, sockopt::TcpKeepInterval, &KEEP_INTERVAL);
+        let _ = setsockopt(&self.0, sockopt::TcpKeepCount, &KEEP_COUNT);
+    }
+
+    /// Marks what it sends from now on.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn mark(&self, mark: u32) -> io::Result<()> {
+        Ok(setsockopt(&self.0, sockopt::Mark, &mark)?)
+    }
+
+    /// This end's address; of a connection that a transparent listener accepted, the one that was asked for.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn local(&self) -> io::Result<SocketAddr> {
+        address(socket::getsockname::<SockaddrStorage>(self.0.as_raw_fd())?)
+    }
+
+    /// The other end's address.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn peer(&self) -> io::Result<SocketAddr> {
+        address(socket::getpeername::<SockaddrStorage>(self.0.as_raw_fd())?)
+    }
+
+    /// Takes what is there, as much as fits; 0 bytes at its end.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if nothing is there now.
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(retry(|| socket::recv(self.0.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT))?)
+    }
+
+    /// Sends as much as there is room for.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if there is none now.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        Ok(retry(|| socket::send(self.0.as_raw_fd(), bytes, flags))?)
+    }
+
+    /// Waits until there is something to read, its end included.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.0.readable().await
+    }
+
+    /// Waits until there is room to write.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.0.writable().await
+    }
+
+    /// Reads into all of `buffer`, or less at its end.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.try_read(buffer) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.readable().await?,
+                read => return read,
+            }
+        }
+    }
+
+    /// Writes all of it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.try_write(bytes) {
+                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.writable().await?,
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nobody has said anything yet, nor hung up.
+    pub fn is_fresh(&self) -> bool {
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK;
+        retry(|| socket::recv(self.0.as_raw_fd(), &mut [0], flags)) == Err(Errno::EAGAIN)
+    }
+
+    /// Tells the peer that nothing more comes.
+    pub fn end(&self) {
+        // It may have ended itself meanwhile.
+        let _ = socket::shutdown(self.0.as_raw_fd(), Shutdown::Write);
+    }
+
+    /// Ends it with a reset instead of a farewell: something was lost, and the peer has to know.
+    pub fn reset(self) {
+        let _ = setsockopt(&self.0, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 });
+    }
+}
+
+/// Accepts connections.
+pub struct Listener {
+    socket: Async<OwnedFd>,
+}
+
+impl Listener {
+    /// Listens at an address. A transparent one gets what the firewall redirects to it, whatever its destination is
+    /// (needs CAP_NET_ADMIN). One of IPv6 is of IPv6 alone.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(at: SocketAddr, protocol: Protocol, transparent: bool) -> io::Result<Listener> {
+        let socket = open(at, protocol)?;
+        setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+        if at.is_ipv6() {
+            setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
+        }
+        if transparent {
+            make_transparent(&socket, at)?;
+        }
+        socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(at))?;
+        socket::listen(&socket, Backlog::new(BACKLOG)?)?;
+        Ok(Listener { socket: Async::new(socket)? })
+    }
+
+    /// Waits for the next connection.
+    ///
+    /// # Errors
+    /// What the system says; of a connection that ended before it was accepted, nothing.
+    pub async fn accept(&self) -> io::Result<Stream> {
+        let flags = socket::SockFlag::SOCK_CLOEXEC | socket::SockFlag::SOCK_NONBLOCK;
+        loop {
+            let accepted = self.socket.read_with(|fd| Ok(socket::accept4(fd.as_raw_fd(), flags)?)).await;
+            match accepted {
+                Ok(fd) => {
+                    // SAFETY: accept4 gave it to us, and nobody else has it.
+                    let stream = Stream(Async::new(unsafe { OwnedFd::from_raw_fd(fd) })?);
+                    stream.adjust();
+                    return Ok(stream);
+                }
+                // accept(2): errors of the new connection's network.
+                Err(e)
+                    if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
+                Err(e) if e.raw_os_error() == Some(libc::EPROTO) => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+}
+
+/// Lets a socket have addresses that are not this machine's (ip(7), IP_TRANSPARENT; of IPv6 the same by another level).
+pub(super) fn make_transparent(socket: &OwnedFd, at: SocketAddr) -> io::Result<()> {
+    if at.is_ipv4() {
+        return Ok(setsockopt(socket, sockopt::IpTransparent, &true)?);
+    }
+    let on: libc::c_int = 1;
+    // SAFETY: it points to an int that lives until the call returns.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_IPV6,
+            libc::IPV6_TRANSPARENT,
+            (&raw const on).cast(),
+            size_of_val(&on) as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+fn open(of: SocketAddr, protocol: Protocol) -> io::Result<OwnedFd> {
+    let family = if of.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: socket(2) takes numbers; who gets one from it owns it.
+    let new = |protocol| unsafe { libc::socket(family, kind, protocol) };
+    let mut fd = if protocol == Protocol::Mptcp { new(IPPROTO_MPTCP) } else { -1 };
+    if fd < 0 {
+        // Not built in, or switched off (net.mptcp.enabled).
+        fd = new(libc::IPPROTO_TCP);
+    }
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: as above.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Its address; one of IPv4 that came in by a socket of IPv6 is one of IPv4.
+pub(super) fn address(of: SockaddrStorage) -> io::Result<SocketAddr> {
+    if let Some(v4) = of.as_sockaddr_in() {
+        return Ok(SocketAddr::new(v4.ip().into(), v4.port()));
+    }
+    match of.as_sockaddr_in6() {
+        Some(v6) => Ok(SocketAddr::new(Ipv6Addr::to_canonical(&v6.ip()), v6.port())),
+        None => Err(io::Error::other(format!("an address of family {:?}", of_family(&of)))),
+    }
+}
+
+fn of_family(of: &SockaddrStorage) -> Option<AddressFamily> {
+    use nix::sys::socket::SockaddrLike;
+    of.family()
+}
+
+fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            done => return done,
+        }
+    }
+}
