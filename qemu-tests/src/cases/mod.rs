@@ -20,6 +20,7 @@ mod managed;
 mod netifd;
 mod networks;
 mod proxy;
+mod proxy_interop;
 mod proxy_router;
 mod proxy_rules;
 mod replay;
@@ -62,6 +63,7 @@ pub fn all() -> Vec<Case> {
         inputs::CASES,
         networks::CASES,
         proxy::CASES,
+        proxy_interop::CASES,
         proxy_rules::CASES,
         tlt_sw_link::CASES,
         usbnet::CASES,

@@ -24,23 +24,29 @@ pub const CASES: &[Case] = cases!("proxy":
     a_client_is_let_in_when_it_is_added_and_cut_off_when_it_is_removed within 60,
 );
 
-const UUID: &str = "6ba85e17-9dad-410e-809f-00c04fd430c8";
+pub const UUID: &str = "6ba85e17-9dad-410e-809f-00c04fd430c8";
 const CLIENTS: &str = "/run/clients";
 
-fn start_server(router: &Router) -> Result<Running> {
+pub fn start_server(router: &Router) -> Result<Running> {
     fs::write(CLIENTS, format!("0 {UUID} -\n")).doing("write the list of clients")?;
     start_server_with(router, CLIENTS)
 }
 
 fn start_server_with(router: &Router, clients: &str) -> Result<Running> {
-    let log = File::options().create(true).append(true).open("/run/server.log").doing("open a log")?;
-    let mut command = router.lab.server.command(&manager::binary()?.to_string_lossy());
-    command.args(["proxy", "server", "-v", "-v", "--clients", clients, "--run-dir", "/run/server"]);
-    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-    router.lab.server.spawn(&mut command)
+    let arguments = ["proxy", "server", "-v", "-v", "--clients", clients, "--run-dir", "/run/server"];
+    start_program(&router.lab.server, &manager::binary()?, &arguments, "server")
 }
 
-fn start_client(router: &Router) -> Result<Manager> {
+/// Starts a program whose log is that of the "server" or of the "client".
+pub fn start_program(ns: &Ns, program: &Path, arguments: &[&str], name: &str) -> Result<Running> {
+    let log =
+        File::options().create(true).append(true).open(format!("/run/{name}.log")).doing("open a log")?;
+    let mut command = ns.command(&program.to_string_lossy());
+    command.args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    ns.spawn(&mut command)
+}
+
+pub fn start_client(router: &Router) -> Result<Manager> {
     fs::write("/run/uuid", UUID).doing("write the UUID")?;
     let arguments = [
         "client",
@@ -59,7 +65,7 @@ fn start_client(router: &Router) -> Result<Manager> {
 }
 
 /// Hosts of the Internet answer the server alone, so whoever is answered came by it.
-fn only_by_the_server(router: &Router) -> Result {
+pub fn only_by_the_server(router: &Router) -> Result {
     router
         .lab
         .server
@@ -70,7 +76,7 @@ fn only_by_the_server(router: &Router) -> Result {
         .map(drop)
 }
 
-fn becomes(mut what: impl FnMut() -> Result<String>, expected: &str) -> Result {
+pub fn becomes(mut what: impl FnMut() -> Result<String>, expected: &str) -> Result {
     let start = Instant::now();
     loop {
         let is = what()?;
@@ -84,7 +90,7 @@ fn becomes(mut what: impl FnMut() -> Result<String>, expected: &str) -> Result {
     }
 }
 
-fn logs() -> String {
+pub fn logs() -> String {
     let log = |path| format!("{path}:\n{}", fs::read_to_string(path).unwrap_or_default());
     ["/run/client.log", "/run/server.log"].map(log).concat()
 }
@@ -123,6 +129,10 @@ fn tcp_and_udp_of_the_lan_go_by_the_server() -> Result {
 /// What is sent comes back to its last byte, though the sender has said first that nothing more comes.
 fn a_connection_that_is_half_closed_carries_all() -> Result {
     let (router, _server, _client) = proxied()?;
+    a_transfer_comes_back_whole(&router)
+}
+
+pub fn a_transfer_comes_back_whole(router: &Router) -> Result {
     echo(&router.lab.server, "9.9.9.9:7000")?;
     const LENGTH: usize = 8 << 20;
     let sent: Vec<u8> =
