@@ -10,7 +10,8 @@ use super::scratch;
 use crate::sys::stream::Stream;
 use crate::wire::vless;
 
-/// What is read at a time for somebody who does not keep up: as much of it may have to be kept.
+/// What is read at a time at first, and of somebody whose peer does not keep up: as much of it may have to be kept. Twice as
+/// much each time, as long as all of it goes at once.
 const SMALL_CHUNK: usize = 16 << 10;
 /// A busy connection lets the others have their turn after so many chunks.
 const TURN: u32 = 8;
@@ -69,7 +70,7 @@ async fn carry(from: &Stream, to: &Stream, start: Start, flow: &Flow) -> io::Res
         to.end();
         return Ok(());
     }
-    let mut chunk = scratch::SIZE;
+    let mut chunk = SMALL_CHUNK;
     let mut turn = 0;
     loop {
         let moved = match step(from, to, chunk)? {
@@ -83,7 +84,9 @@ async fn carry(from: &Stream, to: &Stream, start: Start, flow: &Flow) -> io::Res
                 return Ok(());
             }
             Step::Moved(bytes) => {
-                chunk = scratch::SIZE;
+                if bytes == chunk {
+                    chunk = (chunk * 2).min(scratch::SIZE);
+                }
                 bytes
             }
             Step::Stuck(bytes, rest) => {

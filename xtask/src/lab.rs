@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 
 use crate::paths::Paths;
 use crate::tally::Tally;
-use crate::{Result, debian, process};
+use crate::{Result, debian, process, sing_box};
 
 /// Builds the release binary for this machine, with the toolchain that runs us.
 pub fn build_host(paths: &Paths) -> Result<()> {
@@ -39,7 +39,13 @@ pub fn lab_test(paths: &Paths, filter: Option<&str>) -> (Tally, Result<()>) {
     }
     let prepared = lab(paths, "test");
     let (counted, outcome) = match prepared {
-        Ok(mut lab) => count(lab.args(filter), ""),
+        Ok(mut lab) => {
+            match sing_box::find(paths) {
+                Ok(program) => drop(lab.env("SING_BOX", program)),
+                Err(why) => println!("xtask: {why}"),
+            }
+            count(lab.args(filter), "")
+        }
         Err(why) => (Tally::default(), Err(why)),
     };
     has_run(counted, outcome, filter.is_none())

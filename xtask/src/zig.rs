@@ -3,11 +3,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::paths::Paths;
 use crate::targets::Target;
-use crate::{Result, debian, process};
+use crate::{Result, pypi};
 
 /// The version that is known to link for all targets.
 const VERSION: &str = "0.17.1";
@@ -22,25 +21,8 @@ impl Zig {
     /// Installs zig from PyPI if it is not there yet.
     pub fn find(paths: &Paths) -> Result<Zig> {
         let dir = paths.own();
-        let venv = dir.join("venv");
-        let zig = Zig { python: venv.join("bin/python"), dir };
-        if zig.version().is_ok_and(|v| v == VERSION) {
-            return Ok(zig);
-        }
-        println!("xtask: installing the zig {VERSION} linker from PyPI into {}", venv.display());
-        let python = python3()?;
-        process::run(Command::new(python).args(["-m", "venv", "--clear"]).arg(&venv))?;
-        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-        process::run(Command::new(&zig.python).args(pip).arg(format!("ziglang=={VERSION}")))?;
-        match zig.version()? {
-            version if version == VERSION => Ok(zig),
-            version => Err(format!("zig {VERSION} was asked for, PyPI gave {version}")),
-        }
-    }
-
-    fn version(&self) -> Result<String> {
-        let version = process::output(Command::new(&self.python).args(["-m", "ziglang", "version"]))?;
-        Ok(version.trim().to_string())
+        let python = pypi::environment(&dir.join("venv"), "ziglang", VERSION)?;
+        Ok(Zig { python, dir })
     }
 
     /// Writes the one program that cargo can call as `target`'s linker.
@@ -64,16 +46,6 @@ impl Zig {
         write().map_err(|e| format!("cannot write {}: {e}", file.display()))?;
         Ok(file)
     }
-}
-
-/// A Python that can make environments; Debian keeps that ability in a package of its own.
-fn python3() -> Result<&'static str> {
-    let is_able =
-        || process::output(Command::new("python3").args(["-c", "import venv, ensurepip"])).map(drop);
-    if is_able().is_err() {
-        debian::install(&["python3-venv"])?;
-    }
-    is_able().map(|()| "python3")
 }
 
 /// The path as one word of the shell.
