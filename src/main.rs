@@ -1,11 +1,9 @@
 //! `bsbf`: WAN bonding for routers, one binary with many names.
 //!
 //! The layers, from outside in: `applets` (one file per command) use `sys` (one kernel request per
-//! function, no decisions) and `wire` (bytes and text to values), `modem` (what is said to modems), and leave decisions to `wan`, `setup` and `proxy` (pure).
+//! function, no decisions) and `wire` (bytes and text to values), `modem` (what is said to modems), and leave decisions to `wan` and `setup` (pure); `manager` and `proxy` are loops that commands share.
 //! Data flows one way: kernel -> sys -> policy -> actions with reasons -> sys -> kernel.
 
-// What only the server needs is not in a build without one; the compiler finds what nobody needs in the whole one.
-#![cfg_attr(not(feature = "server"), allow(dead_code))]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod applet;

@@ -4,10 +4,12 @@
 //! of its own meanwhile. [`relay`] carries connections; datagrams of many sessions share connections, as frames
 //! ([`frames`], [`outgoing`]).
 
+pub mod accept;
 #[cfg(feature = "server")]
 mod accounts;
 mod ahead;
 pub mod client;
+pub mod client_list;
 pub mod clients;
 mod frames;
 pub mod lan_udp;
@@ -19,6 +21,7 @@ mod scratch;
 pub mod server;
 #[cfg(feature = "server")]
 mod server_udp;
+mod turn;
 
 use std::rc::Rc;
 

@@ -14,6 +14,7 @@ use miniserde::json;
 
 use crate::applet::{self, Applet};
 use crate::error::{EXIT_DONE, EXIT_LOCKED, EXIT_USAGE, Error, Outcome};
+use crate::proxy::client_list::{FILE, read};
 use crate::proxy::clients::{self, Client, Clients};
 use crate::sys::{files, keep, lock, random, source};
 use crate::wire::vless::Uuid;
@@ -39,12 +40,8 @@ pub const LIST: Applet = Applet {
     run: |arguments| applet::with_args("bsbf-list-client", arguments, |args| list(&args)),
 };
 
-/// Where the list is unless `--file` says otherwise.
-const FILE: &str = "/etc/bsbf/clients";
 /// A change takes some milliseconds; on flash that has to be erased first, seconds, and others may wait before us.
 const PATIENCE: Duration = Duration::from_secs(40);
-/// In mebibytes: with the longest names all clients take two.
-const MOST: u32 = 4;
 
 /// Add a client to the bonding server: print its UUID and its port.
 #[derive(FromArgs)]
@@ -216,17 +213,4 @@ fn edit(file: &Path, plan: &dyn Fn(&mut Clients) -> Result<Client, Error>) -> Re
     keep::replace_secrets(file, clients.text().as_bytes())
         .map_err(|e| Error::new("write", file.display(), e))?;
     Ok(client)
-}
-
-/// The list; without the file nobody is in it.
-fn read(file: &Path) -> Result<Clients, Error> {
-    let bytes = match files::read_up_to(file, MOST) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Clients::default()),
-        bytes => bytes.map_err(|e| Error::new("read", file.display(), e))?,
-    };
-    // Bytes that are not UTF-8 become a character that no name has.
-    Clients::parse(&String::from_utf8_lossy(&bytes)).map_err(|(line, wrong)| {
-        let cause = ["line ", &line.to_string(), ": ", &wrong].concat();
-        Error::new("read", file.display(), cause)
-    })
 }

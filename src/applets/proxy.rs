@@ -1,14 +1,16 @@
 //! `bsbf-proxy`: the LAN's TCP and UDP over MPTCP to a server, and the server.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use argh::FromArgs;
 
 use crate::applet::{self, Applet};
-use crate::error::{EXIT_NO_MANAGER, EXIT_USAGE, Error, Outcome};
+use crate::error::{EXIT_DONE, EXIT_LOCKED, EXIT_NO_MANAGER, EXIT_USAGE, Error, Outcome};
 use crate::manager::RUN_DIR;
 use crate::proxy::Executor;
 use crate::sys::control::{self, ControlSocket};
+use crate::sys::lock::Lock;
 use crate::sys::rundir::RunDir;
 use crate::sys::signals::{Asked, DaemonSignals};
 use crate::tasks::spawn;
@@ -44,6 +46,8 @@ struct Args {
     run_dir: PathBuf,
 }
 
+/// One that was told to end does so within this time: it takes its rules out.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// The sockets by which they are asked.
 const CLIENT: &str = "proxy";
 const SERVER: &str = "proxy-server";
@@ -59,7 +63,7 @@ fn status(args: Args) -> Outcome {
         let answer = control::ask(&socket, &Question::Status);
         if let Some(text) = answer.map_err(|e| Error::new("ask", socket.display(), e))? {
             applet::print(&text)?;
-            exit = crate::error::EXIT_DONE;
+            exit = EXIT_DONE;
         }
     }
     if exit == EXIT_NO_MANAGER {
@@ -97,22 +101,19 @@ async fn attend(
     }
     // Its socket goes with it.
     answers.cancel().await;
-    Ok(crate::error::EXIT_DONE)
+    Ok(EXIT_DONE)
 }
 
 /// Only one of a kind runs, by its lock.
-fn lock(run_dir: &RunDir, name: &str) -> Result<crate::sys::lock::Lock, Error> {
+fn lock(run_dir: &RunDir, name: &str) -> Result<Lock, Error> {
     let me = ["bsbf-", name, " (pid ", &std::process::id().to_string(), ")"].concat();
     let file = [name, ".lock"].concat();
     match run_dir.lock_within(&file, &me, FAREWELL) {
         Ok(Ok(lock)) => Ok(lock),
         Ok(Err(holder)) => {
             let cause = [&holder, " runs already"].concat();
-            Err(Error::new("start", name, cause).with_exit(crate::error::EXIT_LOCKED))
+            Err(Error::new("start", name, cause).with_exit(EXIT_LOCKED))
         }
         Err(e) => Err(Error::new("lock", run_dir.path(&file).display(), e)),
     }
 }
-
-/// One that was told to end does so within this time: it takes its rules out.
-const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);

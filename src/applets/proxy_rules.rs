@@ -90,18 +90,9 @@ fn run(args: Args) -> Outcome {
 
 fn rules(args: &Args) -> Result<Rules, Error> {
     let port = args.port.map_or(Some(USUAL_PORT), |port| NonZeroU16::new(u16::try_from(port).ok()?));
-    let mut lan = Vec::new();
-    for name in &args.lan {
-        lan.push(LanName::new(name).ok_or_else(|| wrong("--lan", "an interface expected"))?);
-    }
-    if lan.is_empty() {
-        lan.push(LanName::usual());
-    }
-    let quic = match args.quic.as_deref() {
-        None | Some("block") => Quic::Block,
-        Some("proxy") => Quic::Proxy,
-        Some(_) => return Err(wrong("--quic", "block or proxy expected")),
-    };
+    let lan = LanName::all(&args.lan).ok_or_else(|| wrong("--lan", "an interface expected"))?;
+    let quic = args.quic.as_deref().unwrap_or("block").parse::<Quic>();
+    let quic = quic.map_err(|_| wrong("--quic", "block or proxy expected"))?;
     let port = port.ok_or_else(|| wrong("--port", "1 to 65535 expected"))?;
     Ok(Rules { port, lan, ipv6: !args.no_ipv6, quic })
 }

@@ -15,15 +15,11 @@ use super::ahead::Ahead;
 use super::meter::Meter;
 use super::relay::{Start, relay};
 use crate::sys::clock;
-use crate::sys::stream::{Listener, Protocol, Stream};
+use crate::sys::stream::{Protocol, Stream};
 use crate::tasks::spawn;
 use crate::types::{Time, millis};
+use crate::wire::tproxy::{DIRECT, TO_SERVER};
 use crate::wire::vless::{Command, Destination, Request, Uuid};
-
-/// The mark of what goes to our server.
-pub const TO_SERVER: u32 = 2;
-/// The mark of what goes past the proxy.
-pub const DIRECT: u32 = 4;
 
 /// So long the header waits for the first payload, to go in one piece with it; with servers that speak first it goes
 /// alone.
@@ -42,8 +38,6 @@ const CALM: Duration = Duration::from_secs(60);
 const NEARER: u64 = 2;
 /// How often the connections ahead are looked after, besides when one is taken.
 const LOOK: Duration = Duration::from_secs(1);
-/// Without descriptors or memory for another connection, those who wait are let wait so long.
-const SHORT_OF: Duration = Duration::from_millis(100);
 
 /// What becomes of the LAN's connections while no server answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -297,24 +291,9 @@ impl Client {
         }
     }
 
-    /// Accepts the LAN's connections without end.
-    pub async fn serve(self: Rc<Self>, listener: Listener) {
-        let mut is_short = false;
-        loop {
-            match listener.accept().await {
-                Ok(stream) => {
-                    is_short = false;
-                    spawn(&self.executor, self.clone().connection(stream)).detach();
-                }
-                Err(e) => {
-                    if !is_short {
-                        log::warn!("cannot accept connections for a while: {e}");
-                    }
-                    is_short = true;
-                    smol::Timer::after(SHORT_OF).await;
-                }
-            }
-        }
+    /// Takes a connection of the LAN's.
+    pub fn take(self: &Rc<Self>, stream: Stream) {
+        spawn(&self.executor, self.clone().connection(stream)).detach();
     }
 
     async fn connection(self: Rc<Self>, stream: Stream) {

@@ -47,6 +47,7 @@ impl Client {
     /// Servers in the field have a class of HTB for each of their 512 clients, whose numbers are 512 and 1024 above the
     /// client's; what reads these keeps working. From the 513th on they would run into each other, so those have a bit of
     /// their own instead, above all of these.
+    #[cfg(feature = "server")]
     pub fn marks(&self) -> (u32, u32) {
         let id = u32::from(self.id);
         if id < 512 { (512 + id, 1024 + id) } else { (0x1_0000 + id, 0x2_0000 + id) }

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind::WouldBlock};
 
 use super::relay;
+use super::turn::Turn;
 use crate::sys::stream::Stream;
 use crate::wire::mux::Frame;
 
@@ -15,6 +16,7 @@ pub async fn read(
     mut bytes: Vec<u8>,
     mut on_frame: impl FnMut(Frame<'_>),
 ) -> io::Result<()> {
+    let mut turn = Turn::default();
     loop {
         let mut at = 0;
         while let Some((frame, length)) =
@@ -31,7 +33,7 @@ pub async fn read(
         loop {
             match relay::append(stream, &mut bytes) {
                 Ok(0) => return Ok(()),
-                Ok(_) => break,
+                Ok(_) => break turn.done().await,
                 Err(e) if e.kind() == WouldBlock => stream.readable().await?,
                 Err(e) => return Err(e),
             }

@@ -12,8 +12,9 @@ use std::time::Duration;
 use smol::Task;
 use smol::future::FutureExt;
 
-use super::client::{Client, DIRECT, Upstream, Way};
+use super::client::{Client, Upstream, Way};
 use super::outgoing::Outgoing;
+use super::turn::Turn;
 use super::{frames, relay, scratch};
 use crate::sys::clock;
 use crate::sys::datagrams::{Datagrams, Redirected, Spoofed};
@@ -21,6 +22,7 @@ use crate::sys::random;
 use crate::tasks::spawn;
 use crate::types::Time;
 use crate::wire::mux::{Frame, GlobalId, Network, Status};
+use crate::wire::tproxy::DIRECT;
 use crate::wire::vless::{Command, Destination, Request};
 
 /// A session that nothing has answered yet ends after this, one that has been answered after that: before the router's
@@ -72,6 +74,7 @@ enum Outlet {
 
 /// A connection to the server for sessions.
 struct Link {
+    upstream: Rc<Upstream>,
     out: Outgoing,
     sessions: RefCell<HashMap<u16, Weak<Session>>>,
     next: Cell<u16>,
@@ -91,6 +94,7 @@ impl LanUdp {
 
     /// Takes what comes from the LAN, without end.
     pub async fn serve(self: Rc<Self>, socket: Redirected) {
+        let mut turn = Turn::default();
         loop {
             let received = scratch::with(|buffer| {
                 let datagram = socket.try_receive(buffer)?;
@@ -100,7 +104,7 @@ impl LanUdp {
                 io::Result::Ok(())
             });
             match received {
-                Ok(()) => {}
+                Ok(()) => turn.done().await,
                 Err(e) if e.kind() == WouldBlock => {
                     if let Err(e) = socket.readable().await {
                         return log::error!("cannot wait for the LAN's datagrams: {e}");
@@ -225,7 +229,7 @@ impl LanUdp {
     /// The connection that sessions share, a new one if there is none.
     fn shared_link(self: &Rc<Self>, upstream: &Rc<Upstream>) -> Rc<Link> {
         let mut shared = self.shared.borrow_mut();
-        if let Some(link) = shared.upgrade().filter(|link| !link.is_broken.get()) {
+        if let Some(link) = shared.upgrade().filter(|link| link.leads_to(upstream)) {
             return link;
         }
         let link = self.open_link(upstream, LINGER);
@@ -253,14 +257,15 @@ impl LanUdp {
     fn open_link(self: &Rc<Self>, upstream: &Rc<Upstream>, linger: Duration) -> Rc<Link> {
         let request = Request { user: self.client.settings.user, command: Command::Mux };
         let link = Rc::new(Link {
+            upstream: upstream.clone(),
             out: Outgoing::new(request.bytes()),
             sessions: RefCell::default(),
             next: Cell::new(0),
             is_broken: Cell::new(false),
         });
-        let (lan, upstream, of) = (self.clone(), upstream.clone(), link.clone());
+        let (lan, of) = (self.clone(), link.clone());
         let task = async move {
-            if let Err(e) = lan.run_link(&of, &upstream, linger).await {
+            if let Err(e) = lan.run_link(&of, linger).await {
                 log::debug!("a connection for datagrams: {e}");
             }
             of.is_broken.set(true);
@@ -276,8 +281,8 @@ impl LanUdp {
         link
     }
 
-    async fn run_link(&self, link: &Rc<Link>, upstream: &Upstream, linger: Duration) -> io::Result<()> {
-        let stream = self.client.server_connection(upstream).await?;
+    async fn run_link(&self, link: &Rc<Link>, linger: Duration) -> io::Result<()> {
+        let stream = self.client.server_connection(&link.upstream).await?;
         let reads = async {
             if !relay::skip_head(&stream).await? {
                 return Ok(());
@@ -319,6 +324,7 @@ impl LanUdp {
 
     /// Answers of a session that leaves past the proxy.
     async fn answers(self: Rc<Self>, session: Weak<Session>, socket: Rc<Datagrams>) {
+        let mut turn = Turn::default();
         loop {
             let received = scratch::with(|buffer| {
                 let (length, from) = socket.try_receive(buffer)?;
@@ -330,7 +336,7 @@ impl LanUdp {
                 io::Result::Ok(())
             });
             match received {
-                Ok(()) => {}
+                Ok(()) => turn.done().await,
                 Err(e) if e.kind() == WouldBlock => {
                     if socket.readable().await.is_err() {
                         return;
@@ -383,11 +389,11 @@ impl Session {
         matches!(&*self.outlet.borrow(), Outlet::Link { link, .. } if Rc::ptr_eq(link, of))
     }
 
-    /// Whether it goes another way than new ones do: it left past the proxy, and a server answers again, or its
-    /// connection broke.
+    /// Whether it goes another way than new ones do: it left past the proxy, and a server answers again; its connection
+    /// broke, or is to a server that is not in use any more.
     fn is_stale(&self, way: &Way) -> bool {
         match (&*self.outlet.borrow(), way) {
-            (Outlet::Link { link, .. }, Way::Server(_)) => link.is_broken.get(),
+            (Outlet::Link { link, .. }, Way::Server(upstream)) => !link.leads_to(upstream),
             (Outlet::Direct(_), Way::Direct) => false,
             _ => true,
         }
@@ -403,6 +409,11 @@ impl Session {
 }
 
 impl Link {
+    /// Whether datagrams get to this server by it.
+    fn leads_to(&self, upstream: &Rc<Upstream>) -> bool {
+        !self.is_broken.get() && Rc::ptr_eq(&self.upstream, upstream)
+    }
+
     /// A number that no session has here.
     fn number(&self) -> Option<u16> {
         let sessions = self.sessions.borrow();

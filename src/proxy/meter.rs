@@ -50,6 +50,7 @@ impl Flow {
     }
 
     /// The same of a datagram: false if it has to be lost.
+    #[cfg(feature = "server")]
     pub fn admits(&self, bytes: usize) -> bool {
         let now = clock::now();
         if self.rate.get() != 0 && self.paid.get().since(now) > BURST {
@@ -89,6 +90,7 @@ impl Meter {
     }
 
     /// Another rate from now on.
+    #[cfg(feature = "server")]
     pub fn set_rate(&self, mbps: Option<NonZeroU32>) {
         self.up.set_rate(mbps);
         self.down.set_rate(mbps);

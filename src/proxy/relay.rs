@@ -7,14 +7,13 @@ use smol::future::{self, FutureExt};
 
 use super::meter::{Flow, Meter};
 use super::scratch;
+use super::turn::Turn;
 use crate::sys::stream::Stream;
 use crate::wire::vless;
 
 /// What is read at a time at first, and of somebody whose peer does not keep up: as much of it may have to be kept. Twice as
 /// much each time, as long as all of it goes at once.
 const SMALL_CHUNK: usize = 16 << 10;
-/// A busy connection lets the others have their turn after so many chunks.
-const TURN: u32 = 8;
 
 /// How a direction begins.
 #[derive(Debug)]
@@ -71,12 +70,11 @@ async fn carry(from: &Stream, to: &Stream, start: Start, flow: &Flow) -> io::Res
         return Ok(());
     }
     let mut chunk = SMALL_CHUNK;
-    let mut turn = 0;
+    let mut turn = Turn::default();
     loop {
         let moved = match step(from, to, chunk)? {
             Step::Empty => {
                 from.readable().await?;
-                turn = 0;
                 continue;
             }
             Step::End => {
@@ -92,16 +90,11 @@ async fn carry(from: &Stream, to: &Stream, start: Start, flow: &Flow) -> io::Res
             Step::Stuck(bytes, rest) => {
                 chunk = SMALL_CHUNK;
                 to.write_all(&rest).await?;
-                turn = 0;
                 bytes
             }
         };
         flow.pace(moved).await;
-        turn += 1;
-        if turn == TURN {
-            turn = 0;
-            future::yield_now().await;
-        }
+        turn.done().await;
     }
 }
 

@@ -12,6 +12,7 @@ use smol::Task;
 use smol::future::FutureExt;
 
 use super::Executor;
+use super::accept;
 use super::accounts::{Account, Accounts};
 use super::clients::{Client, Clients};
 use super::relay::{self, Start, relay};
@@ -25,14 +26,12 @@ use crate::wire::vless::{self, Command, Destination, MAX_REQUEST, Request};
 
 /// Clients open connections ahead, and let them wait for half a minute.
 const REQUEST: Duration = Duration::from_secs(60);
-/// Connections of one address that have not said anything yet; of more, the oldest has to go.
+/// Connections of one host that have not said anything yet; of more, the oldest has to go.
 const MOST_WAITING: usize = 256;
-/// The same of all addresses; of more, the newest have to go.
+/// The same of all hosts; of more, the newest have to go.
 const MOST_WAITING_OF_ALL: usize = 16_384;
 /// For a host of the Internet to answer.
 const CONNECT: Duration = Duration::from_secs(15);
-/// Without descriptors or memory for another connection, those who wait are let wait so long.
-const SHORT_OF: Duration = Duration::from_millis(100);
 
 /// What is set.
 pub struct Settings {
@@ -101,7 +100,11 @@ impl Server {
         for ip in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
             let at = SocketAddr::new(ip, port);
             match Listener::open(at, Protocol::Mptcp, false) {
-                Ok(listener) => tasks.push(spawn(&self.executor, self.clone().serve(listener))),
+                Ok(listener) => {
+                    let server = self.clone();
+                    let accepts = accept::each(listener, move |stream| server.begin(stream));
+                    tasks.push(spawn(&self.executor, accepts));
+                }
                 // A machine without IPv6.
                 Err(e) if ip.is_ipv6() => log::debug!("cannot listen at {at}: {e}"),
                 Err(e) => return Err(Error::new("listen at", at, e)),
@@ -145,36 +148,16 @@ impl Server {
         text
     }
 
-    /// Accepts connections without end.
-    async fn serve(self: Rc<Self>, listener: Listener) {
-        let mut is_short = false;
-        loop {
-            match listener.accept().await {
-                Ok(stream) => {
-                    is_short = false;
-                    self.begin(stream);
-                }
-                Err(e) => {
-                    if !is_short {
-                        log::warn!("cannot accept connections for a while: {e}");
-                    }
-                    is_short = true;
-                    smol::Timer::after(SHORT_OF).await;
-                }
-            }
-        }
-    }
-
     fn begin(self: &Rc<Self>, stream: Stream) {
-        let Ok(peer) = stream.peer() else { return };
+        let Ok(peer) = stream.peer().map(|peer| host(peer.ip())) else { return };
         let number = self.next.get();
         self.next.set(number + 1);
         let mut waiting = self.waiting.borrow_mut();
         if waiting.count >= MOST_WAITING_OF_ALL {
             return;
         }
-        let task = spawn(&self.executor, self.clone().connection(number, stream, peer.ip()));
-        waiting.add(peer.ip(), number, task);
+        let task = spawn(&self.executor, self.clone().connection(number, stream, peer));
+        waiting.add(peer, number, task);
     }
 
     async fn connection(self: Rc<Self>, number: u64, stream: Stream, peer: IpAddr) {
@@ -241,6 +224,7 @@ impl Server {
             }
         };
         remote.write_all(&rest).await?;
+        account.meter.up.count(rest.len());
         drop(rest);
         let answer = Start::After(vless::ANSWER.to_vec(), None);
         relay(stream, remote, [Start::Plain, answer], &account.meter).await
@@ -273,7 +257,7 @@ impl Server {
     }
 }
 
-/// Connections that have said nothing yet, by their addresses.
+/// Connections that have said nothing yet, by their hosts.
 #[derive(Default)]
 struct Waiting {
     of: HashMap<IpAddr, BTreeMap<u64, Task<()>>>,
@@ -300,6 +284,14 @@ impl Waiting {
         }
         self.count -= 1;
         Some(task)
+    }
+}
+
+/// Whose address it is, as far as it tells: of IPv6 everybody has a /64 at least.
+fn host(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => ip,
+        IpAddr::V6(ip) => Ipv6Addr::from(u128::from(ip) >> 64 << 64).into(),
     }
 }
 

@@ -17,6 +17,7 @@ use super::outgoing::Outgoing;
 use super::relay;
 use super::scratch;
 use super::server::Server;
+use super::turn::Turn;
 use crate::sys::clock;
 use crate::sys::datagrams::Datagrams;
 use crate::sys::stream::Stream;
@@ -91,6 +92,7 @@ impl Session {
 
 /// Brings answers to the client.
 async fn answers(session: Weak<Session>, socket: Rc<Datagrams>) {
+    let mut turn = Turn::default();
     loop {
         let received = scratch::with(|buffer| {
             let (length, from) = socket.try_receive(buffer)?;
@@ -113,7 +115,7 @@ async fn answers(session: Weak<Session>, socket: Rc<Datagrams>) {
             io::Result::Ok(())
         });
         match received {
-            Ok(()) => {}
+            Ok(()) => turn.done().await,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                 if let Err(e) = socket.readable().await {
                     return log::debug!("a session's socket: {e}");
@@ -257,14 +259,16 @@ pub async fn one(
     let last = Cell::new(clock::now());
     let meter = &account.meter;
     let up = async {
+        let mut turn = Turn::default();
         loop {
             let mut at = 0;
             while let Some((length, rest)) = bytes.get(at..).and_then(|rest| rest.split_first_chunk::<2>()) {
                 let length = usize::from(u16::from_be_bytes(*length));
                 let Some(data) = rest.get(..length) else { break };
                 last.set(clock::now());
-                meter.up.count(length);
-                if let Err(e) = socket.send(data, to) {
+                if meter.up.admits(length)
+                    && let Err(e) = socket.send(data, to)
+                {
                     log::debug!("cannot send to {to}: {e}");
                 }
                 at += 2 + length;
@@ -272,7 +276,7 @@ pub async fn one(
             bytes.drain(..at);
             match relay::append(&stream, &mut bytes) {
                 Ok(0) => return Ok(()),
-                Ok(_) => {}
+                Ok(_) => turn.done().await,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => stream.readable().await?,
                 Err(e) => return Err(e),
             }
@@ -280,19 +284,20 @@ pub async fn one(
     };
     let down = async {
         stream.write_all(&vless::ANSWER).await?;
+        let mut turn = Turn::default();
         loop {
             let received = scratch::with(|buffer| {
                 let (head, body) = buffer.split_at_mut(2);
                 let (length, from) = socket.try_receive(body)?;
                 head.copy_from_slice(&(length as u16).to_be_bytes());
                 // Its other end knows of no other sender.
-                Ok((from == to).then(|| buffer.get(..2 + length).unwrap_or_default().to_vec()))
+                Ok((from == to && meter.down.admits(length))
+                    .then(|| buffer.get(..2 + length).unwrap_or_default().to_vec()))
             });
             match received {
-                Ok(None) => {}
+                Ok(None) => turn.done().await,
                 Ok(Some(packet)) => {
                     last.set(clock::now());
-                    meter.down.count(packet.len());
                     stream.write_all(&packet).await?;
                 }
                 Err(e) if io::Error::kind(&e) == io::ErrorKind::WouldBlock => socket.readable().await?,

@@ -8,8 +8,6 @@ pub mod device;
 mod generated;
 pub mod plan;
 pub mod plugged;
-#[cfg(test)]
-mod plugged_tests;
 mod ports;
 #[cfg(test)]
 mod tests;

@@ -246,3 +246,6 @@ fn free_name(network: &Package, device: &Device) -> String {
 fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,7 @@ pub mod netlink;
 pub mod probe;
 pub mod random;
 pub mod ready;
+#[cfg(feature = "server")]
 pub mod resolve;
 pub mod rundir;
 pub mod serial;

@@ -16,9 +16,8 @@ use smol::future::FutureExt;
 
 use crate::types::IfName;
 use crate::wire::icmp::{self, Echo};
+use crate::wire::tproxy::DIRECT;
 
-/// The mark of direct traffic and probes: what redirects the LAN to a proxy or a tunnel leaves it alone.
-const MARK: u32 = 4;
 /// No answer is waited for longer; the policy has given up before.
 const TCP_TIMEOUT: Duration = Duration::from_secs(4);
 /// struct icmp_filter's socket option (uapi/linux/icmp.h); level is SOL_RAW.
@@ -111,9 +110,9 @@ pub async fn knock(device: &IfName, target: SocketAddr) -> io::Result<bool> {
     Ok(matches!(error, 0 | libc::ECONNREFUSED))
 }
 
-/// Marks what the socket sends. Without CAP_NET_ADMIN there are no marks, and no redirection of ours either.
+/// Marks what the socket sends: what redirects the LAN to a proxy or a tunnel leaves it alone. Without CAP_NET_ADMIN there are no marks, and no redirection of ours either.
 fn mark(socket: &OwnedFd) {
-    if let Err(e) = setsockopt(socket, sockopt::Mark, &MARK) {
+    if let Err(e) = setsockopt(socket, sockopt::Mark, &DIRECT) {
         log::debug!("cannot mark probes: {}", io::Error::from(e));
     }
 }

@@ -81,6 +81,7 @@ impl Stream {
     ///
     /// # Errors
     /// What the system says.
+    #[cfg(feature = "server")]
     pub fn mark(&self, mark: u32) -> io::Result<()> {
         Ok(setsockopt(&self.0, sockopt::Mark, &mark)?)
     }
@@ -97,6 +98,7 @@ impl Stream {
     ///
     /// # Errors
     /// What the system says.
+    #[cfg(feature = "server")]
     pub fn peer(&self) -> io::Result<SocketAddr> {
         address(socket::getpeername::<SockaddrStorage>(self.0.as_raw_fd())?)
     }

@@ -21,14 +21,21 @@
 //! Packets without a listener are what the tools differ in: nft lets them pass, and iptables drops them
 //! (NFT_BREAK in nft_tproxy.c, NF_DROP in xt_TPROXY.c).
 
+#[cfg(feature = "server")]
 use std::net::IpAddr;
 use std::num::NonZeroU16;
+use std::str::FromStr;
 
 pub mod iptables;
 pub mod nft;
 
 /// The port of the proxies that ours replaces.
 pub const USUAL_PORT: NonZeroU16 = NonZeroU16::new(12345).unwrap();
+
+/// The mark of what goes to our server.
+pub const TO_SERVER: u32 = 2;
+/// The mark of what goes past the proxy, and of probes.
+pub const DIRECT: u32 = 4;
 
 /// IPv4 destinations that are not the Internet: IANA's IPv4 Special-Purpose Address Registry (RFC 6890), what is not
 /// globally reachable there, 192.88.99.0/24 (6to4 relays, RFC 7526) and multicast.
@@ -41,6 +48,7 @@ const DIRECT_V4: &str = "0.0.0.0/8,10.0.0.0/8,100.64.0.0/10,127.0.0.0/8,169.254.
 const DIRECT_V6: &str = "::/3,4000::/2,8000::/1,2001::/23,2001:db8::/32,3fff::/20";
 
 /// Whether an address is none of the Internet, by the lists above: what clients of a server may not reach.
+#[cfg(feature = "server")]
 pub fn is_special(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => has(DIRECT_V4, &ip.octets()),
@@ -49,6 +57,7 @@ pub fn is_special(ip: IpAddr) -> bool {
 }
 
 /// Whether one of the networks of a list has an address.
+#[cfg(feature = "server")]
 fn has(list: &str, address: &[u8]) -> bool {
     list.split(',').any(|network| {
         let Some((start, length)) = network.split_once('/') else { return false };
@@ -83,6 +92,14 @@ impl LanName {
         (fits && name.bytes().all(harmless)).then(|| LanName(name.to_string()))
     }
 
+    /// Of these names; the usual one without any. Nothing if one is none.
+    pub fn all(names: &[String]) -> Option<Vec<LanName>> {
+        match names {
+            [] => Some(vec![LanName::usual()]),
+            names => names.iter().map(|name| LanName::new(name)).collect(),
+        }
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -97,6 +114,18 @@ pub enum Quic {
     Block,
     /// It goes to the proxy as all UDP does.
     Proxy,
+}
+
+impl FromStr for Quic {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Quic, String> {
+        match text {
+            "block" => Ok(Quic::Block),
+            "proxy" => Ok(Quic::Proxy),
+            _ => Err(["'", text, "' is none of block, proxy"].concat()),
+        }
+    }
 }
 
 /// What the rules depend on.
@@ -122,6 +151,7 @@ fn example(lan: &[&str], ipv6: bool, quic: Quic) -> Rules {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "server")]
     #[test]
     fn what_is_not_the_internet_is_special() {
         for (special, internet) in [

@@ -11,6 +11,7 @@ use super::Malformed;
 
 const VERSION: u8 = 0;
 const TCP: u8 = 1;
+#[cfg(feature = "server")]
 const UDP: u8 = 2;
 const MUX: u8 = 3;
 const IPV4: u8 = 1;
@@ -18,12 +19,15 @@ const NAME: u8 = 2;
 const IPV6: u8 = 3;
 /// Field 1 of the addons, bytes with a length: the flow (protobuf's tag). XTLS's are for connections within TLS, which
 /// ours are not.
+#[cfg(feature = "server")]
 const FLOW: u8 = 0x0a;
 
 /// The answer's first bytes: version, no addons.
+#[cfg(feature = "server")]
 pub const ANSWER: [u8; 2] = [VERSION, 0];
 
 /// The longest request: with the longest addons and the longest name.
+#[cfg(feature = "server")]
 pub const MAX_REQUEST: usize = 1 + 16 + 1 + 255 + 1 + 2 + 1 + 1 + 255;
 
 /// A client's secret name.
@@ -85,6 +89,7 @@ pub enum Command {
     /// One TCP connection.
     Tcp(Destination),
     /// Datagrams to and from one destination, each behind its length (u16).
+    #[cfg(feature = "server")]
     Udp(Destination),
     /// Frames of many sessions ([`super::mux`]).
     Mux,
@@ -104,6 +109,7 @@ impl Request {
     ///
     /// # Errors
     /// It is none, of another version, or wants something that is not known here.
+    #[cfg(feature = "server")]
     pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Malformed> {
         let mut reader = Reader { bytes, at: 0 };
         // What is wrong at the front is wrong whatever follows.
@@ -125,6 +131,7 @@ impl Request {
                 bytes.push(TCP);
                 put(&mut bytes, destination);
             }
+            #[cfg(feature = "server")]
             Command::Udp(destination) => {
                 bytes.push(UDP);
                 put(&mut bytes, destination);
@@ -239,6 +246,7 @@ impl<'a> Reader<'a> {
         Ok(Destination::Address(SocketAddr::new(ip, port)))
     }
 
+    #[cfg(feature = "server")]
     fn request(&mut self) -> Result<Request, Stop> {
         if self.byte()? != VERSION {
             return Err(Stop::Malformed);

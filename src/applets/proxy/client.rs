@@ -14,6 +14,7 @@ use crate::applet;
 use crate::error::{EXIT_USAGE, Error, Outcome};
 use crate::logging;
 use crate::manager::RUN_DIR;
+use crate::proxy::accept;
 use crate::proxy::client::{Client, Settings, WhenDown, listening};
 use crate::proxy::lan_udp::LanUdp;
 use crate::proxy_rules::{self, Firewall};
@@ -56,7 +57,7 @@ pub struct Args {
     #[argh(switch)]
     no_ipv6: bool,
     /// block: refused, so that browsers take TCP; proxy: as all UDP (default: block)
-    #[argh(option, default = "Quic::Block", from_str_fn(quic))]
+    #[argh(option, default = "Quic::Block")]
     quic: Quic,
     /// direct or reject: what becomes of connections while no server answers (default: direct)
     #[argh(option, arg_name = "way", default = "WhenDown::Direct", from_str_fn(when_down))]
@@ -80,14 +81,6 @@ fn when_down(text: &str) -> Result<WhenDown, String> {
     }
 }
 
-fn quic(text: &str) -> Result<Quic, String> {
-    match text {
-        "block" => Ok(Quic::Block),
-        "proxy" => Ok(Quic::Proxy),
-        _ => Err(["'", text, "' is none of block, proxy"].concat()),
-    }
-}
-
 /// Runs it until a signal ends it.
 pub fn run(args: Args) -> Outcome {
     logging::start_daemon(applet::level(args.verbose));
@@ -95,16 +88,7 @@ pub fn run(args: Args) -> Outcome {
     if args.server.is_empty() {
         return usage("--server", "one at least expected");
     }
-    let mut lan = Vec::new();
-    for name in &args.lan {
-        match LanName::new(name) {
-            Some(name) => lan.push(name),
-            None => return usage("--lan", "an interface expected"),
-        }
-    }
-    if lan.is_empty() {
-        lan.push(LanName::usual());
-    }
+    let Some(lan) = LanName::all(&args.lan) else { return usage("--lan", "an interface expected") };
     let rules = Rules { port: args.port.unwrap_or(USUAL_PORT), lan, ipv6: !args.no_ipv6, quic: args.quic };
     let file = &args.uuid_file;
     let text = files::read(file).map_err(|e| Error::new("read", file.display(), e))?;
@@ -132,7 +116,8 @@ pub fn run(args: Args) -> Outcome {
         let opened = Listener::open(at, Protocol::Tcp, true).and_then(|tcp| Ok((tcp, Redirected::open(at)?)));
         match opened {
             Ok((tcp, udp)) => {
-                spawn(&executor, client.clone().serve(tcp)).detach();
+                let client = client.clone();
+                spawn(&executor, accept::each(tcp, move |stream| client.take(stream))).detach();
                 spawn(&executor, lan.clone().serve(udp)).detach();
             }
             Err(e) if at.is_ipv6() && !rules.ipv6 => log::debug!("cannot listen at {at}: {e}"),

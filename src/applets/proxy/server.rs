@@ -7,6 +7,7 @@ use argh::FromArgs;
 #[cfg(not(feature = "server"))]
 use crate::error::{Error, Outcome};
 use crate::manager::RUN_DIR;
+use crate::proxy::client_list::FILE;
 
 #[cfg(feature = "server")]
 mod daemon;
@@ -19,9 +20,10 @@ mod daemon;
     note = "Sets the kernel's MPTCP limits, and keeps clients' ports from being used for anything else.",
     note = "Exit codes: 0 ended by a signal, 1 failed, 2 wrong arguments, 4 another one runs."
 )]
+#[cfg_attr(not(feature = "server"), expect(dead_code, reason = "--help is the same in every build"))]
 pub struct Args {
     /// the clients, as bsbf-add-client writes them (default: /etc/bsbf/clients)
-    #[argh(option, arg_name = "file", default = "PathBuf::from(\"/etc/bsbf/clients\")")]
+    #[argh(option, arg_name = "file", default = "PathBuf::from(FILE)")]
     clients: PathBuf,
     /// one port for all clients (default: one for each, as bsbf-list-client has it)
     #[argh(option)]

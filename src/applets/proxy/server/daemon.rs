@@ -1,6 +1,5 @@
 //! The server itself, which builds for little flash have not.
 
-use std::path::Path;
 use std::rc::Rc;
 
 use smol::LocalExecutor;
@@ -10,13 +9,14 @@ use super::Args;
 use crate::applet;
 use crate::error::{Error, Outcome};
 use crate::logging;
-use crate::proxy::clients::Clients;
+use crate::proxy::client_list;
 use crate::proxy::server::{Server, Settings};
+use crate::sys::caps::{self, Capability};
 use crate::sys::kernel::Kernel;
 use crate::sys::rundir::RunDir;
 use crate::sys::signals::DaemonSignals;
 use crate::sys::watch::Watch;
-use crate::sys::{files, limits, sysfs};
+use crate::sys::{limits, sysfs};
 use crate::tasks::spawn;
 use crate::wan::world::Change;
 use crate::wire::mptcp_pm::Limits;
@@ -30,12 +30,20 @@ const RESERVED: &str = "net/ipv4/ip_local_reserved_ports";
 /// Runs it until a signal ends it.
 pub fn run(args: Args) -> Outcome {
     logging::start_daemon(applet::level(args.verbose));
-    let list = read_clients(&args.clients)?;
+    let list = client_list::read(&args.clients)?;
     let run_dir = RunDir::open(&args.run_dir);
     let run_dir = run_dir.map_err(|e| Error::new("make", args.run_dir.display(), e))?;
     let _lock = lock(&run_dir, SERVER)?;
+    // For marks.
+    let missing = caps::missing(&[Capability::NetAdmin]);
+    if !missing.is_empty() {
+        return Err(Error::new("be", "the server", [&missing.concat(), " missing"].concat()));
+    }
     limits::raise_descriptors();
-    prepare_kernel();
+    set_limits();
+    if args.port.is_none() {
+        reserve_ports();
+    }
     let signals = DaemonSignals::catch().map_err(|e| Error::new("catch", "signals", e))?;
     let executor = Rc::new(LocalExecutor::new());
     let settings = Settings { allow_private: args.allow_private, port: args.port };
@@ -45,7 +53,7 @@ pub fn run(args: Args) -> Outcome {
     let of = server.clone();
     let reread = move || {
         // What is wrong changes nothing: those who are there stay.
-        if let Err(e) = read_clients(&path).and_then(|list| of.take(&list)) {
+        if let Err(e) = client_list::read(&path).and_then(|list| of.take(&list)) {
             log::error!("{e}");
         }
     };
@@ -73,11 +81,14 @@ pub fn run(args: Args) -> Outcome {
     smol::block_on(executor.run(attend(&executor, &run_dir, SERVER, signals, tell, reread)))
 }
 
-fn prepare_kernel() {
+fn set_limits() {
     let set = Kernel::open().and_then(|mut kernel| kernel.apply(&Change::SetLimits(LIMITS)));
     if let Err(e) = set {
         log::warn!("cannot set MPTCP's limits, so clients may have fewer subflows: {e}");
     }
+}
+
+fn reserve_ports() {
     let reserved = sysfs::sysctl(RESERVED).ok().flatten().unwrap_or_default();
     if !reserved.split(',').any(|range| range == PORTS) {
         let comma = if reserved.is_empty() { "" } else { "," };
@@ -85,18 +96,4 @@ fn prepare_kernel() {
             log::warn!("cannot reserve the ports of clients: {e}");
         }
     }
-}
-
-/// The list of clients; none while there is no file.
-fn read_clients(path: &Path) -> Result<Clients, Error> {
-    if !files::exists(path) {
-        log::info!("{} is not there yet: no client is let in", path.display());
-        return Ok(Clients::default());
-    }
-    let text = files::read(path).map_err(|e| Error::new("read", path.display(), e))?;
-    let text = String::from_utf8_lossy(&text);
-    Clients::parse(&text).map_err(|(line, wrong)| {
-        let place = [&path.to_string_lossy(), ":", &line.to_string()].concat();
-        Error::new("use", place, wrong)
-    })
 }

@@ -2,15 +2,15 @@
 
 use proptest::prelude::*;
 
-use super::device::{Netdev, Taken, Usb};
-use super::plugged::{Device, Verdict, forget, plan};
-use super::tests::apply;
+use super::{Device, Verdict, forget, plan};
+use crate::setup::device::{Netdev, Taken, Usb};
+use crate::setup::tests::apply;
 use crate::wire::uci::edits::{text, words};
 use crate::wire::uci::{self, Order, Package};
 
-const NETWORK: &str = include_str!("../../tests/vectors/uci/configs/owrt-mt7621-dsa-zbt-wg3526/network");
-const RUTOS: &str = include_str!("../../tests/vectors/uci/configs/rutos-dsa/network");
-const FIREWALL: &str = include_str!("../../tests/vectors/uci/configs/owrt-default-dhcp-firewall/firewall");
+const NETWORK: &str = include_str!("../../../tests/vectors/uci/configs/owrt-mt7621-dsa-zbt-wg3526/network");
+const RUTOS: &str = include_str!("../../../tests/vectors/uci/configs/rutos-dsa/network");
+const FIREWALL: &str = include_str!("../../../tests/vectors/uci/configs/owrt-default-dhcp-firewall/firewall");
 
 fn files(network: &str) -> Vec<Package> {
     [network, FIREWALL].map(|text| uci::parse(text.as_bytes()).unwrap()).to_vec()
