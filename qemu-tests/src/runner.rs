@@ -93,16 +93,20 @@ enum Verdict {
     Skipped(String),
 }
 
-/// `lab test [--list | --slow] [FILTER...]`: tests whose name contains any of the filters; all without one.
+/// `lab test [--list | --slow] [--again] [FILTER...]`: tests whose name contains any of the filters; all without one.
 pub fn test(arguments: &[String]) -> Result<ExitCode> {
     run(cases::all(), None, arguments)
 }
 
-/// `lab qemu MACHINE.json [--list] [FILTER...]`: the same for the tests of that virtual machine.
+/// `lab qemu MACHINE.json [--list] [--again] [FILTER...]`: the same for the tests of that virtual machine.
 pub fn qemu(machine: &str, arguments: &[String]) -> Result<ExitCode> {
     let path = fs::canonicalize(machine).doing(format_args!("find {machine}"))?;
     let machine = Machine::read(&path)?;
-    let vm = Vm { description: &path, machine: &machine, asked: !arguments.is_empty() };
+    let vm = Vm {
+        description: &path,
+        machine: &machine,
+        asked: arguments.iter().any(|word| !word.starts_with("--")),
+    };
     run(qemu::cases::all(), Some(vm), arguments)
 }
 
@@ -115,28 +119,30 @@ fn run(all: Vec<Case>, machine: Option<Vm<'_>>, arguments: &[String]) -> Result<
         .collect();
     // A virtual machine keeps a processor busy for itself, and xtask runs several at a time.
     let mut jobs = if machine.is_some() { 1 } else { JOBS };
-    match options.as_slice() {
-        [] => {}
-        [only] if *only == "--slow" => {
-            chosen.retain(|case| case.together);
-            chosen.iter_mut().for_each(|case| case.patience = SLOWER);
-            jobs = SLOW_JOBS;
-        }
-        [only] if *only == "--list" => {
-            chosen.iter().for_each(|case| println!("{}", case.name));
-            return Ok(ExitCode::SUCCESS);
-        }
-        _ => {
-            return failed(format!(
-                "unknown option {:?}; usage: lab test [--list | --slow] [FILTER...]",
-                options
-            ));
+    let mut again = false;
+    for option in options {
+        match option.as_str() {
+            "--slow" => {
+                chosen.retain(|case| case.together);
+                chosen.iter_mut().for_each(|case| case.patience = SLOWER);
+                jobs = SLOW_JOBS;
+            }
+            "--again" => again = true,
+            "--list" => {
+                chosen.iter().for_each(|case| println!("{}", case.name));
+                return Ok(ExitCode::SUCCESS);
+            }
+            _ => {
+                return failed(format!(
+                    "unknown option {option:?}; usage: lab test [--list | --slow] [--again] [FILTER...]"
+                ));
+            }
         }
     }
-    let tally = Mutex::new(Tally::default());
+    let run = Run { machine, again, tally: Mutex::new(Tally::default()) };
     let (mut together, alone): (Vec<Case>, Vec<Case>) = chosen.into_iter().partition(|case| case.together);
     for case in &alone {
-        run_and_tell(case, machine, &tally)?;
+        run.one(case)?;
     }
     // The long ones first, so that no core waits for one of them at the end.
     together.sort_by_key(|case| std::cmp::Reverse(case.limit));
@@ -144,7 +150,7 @@ fn run(all: Vec<Case>, machine: Option<Vm<'_>>, arguments: &[String]) -> Result<
     thread::scope(|scope| {
         let work = || -> Result {
             while let Some(case) = together.get(next.fetch_add(1, Relaxed)) {
-                run_and_tell(case, machine, &tally)?;
+                run.one(case)?;
             }
             Ok(())
         };
@@ -153,51 +159,81 @@ fn run(all: Vec<Case>, machine: Option<Vm<'_>>, arguments: &[String]) -> Result<
             .into_iter()
             .try_for_each(|worker| worker.join().unwrap_or_else(|_| failed("a worker panicked")))
     })?;
-    let Tally { passed, failures, skips } = tally.into_inner().unwrap_or_else(|e| e.into_inner());
-    println!("lab: {passed} passed, {failures} failed, {skips} skipped");
-    Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    run.end()
 }
 
-/// How the tests went so far.
+/// Tests that are being run.
+struct Run<'a> {
+    machine: Option<Vm<'a>>,
+    /// What fails is run once more when all others have ended: on a machine that others keep busy, a test that waits
+    /// for something fails now and then, and a fault of ours fails again. That it failed once is told.
+    again: bool,
+    tally: Mutex<Tally>,
+}
+
+/// How they went so far.
 #[derive(Default)]
 struct Tally {
     passed: u32,
     failures: u32,
     skips: u32,
+    /// To be run once more.
+    doubtful: Vec<Case>,
 }
 
-fn run_and_tell(case: &Case, machine: Option<Vm<'_>>, tally: &Mutex<Tally>) -> Result {
-    let start = Instant::now();
-    let verdict = run_apart(case, machine)?;
-    let seconds = start.elapsed().as_secs_f32();
-    let console = machine.map(|vm| vm.machine.console(case.name));
-    // Held while printing, so that lines of different tests do not mix.
-    let mut tally = tally.lock().unwrap_or_else(|e| e.into_inner());
-    match verdict {
-        Verdict::Passed(results) => {
-            tally.passed += 1;
-            println!("{} ... ok ({seconds:.1} s)", case.name);
-            results.iter().for_each(|line| println!("    {line}"));
-        }
-        Verdict::Skipped(why) => {
-            tally.skips += 1;
-            println!("{} ... skipped: {why}", case.name);
-        }
-        Verdict::Failed(output) => {
-            tally.failures += 1;
-            println!("{} ... FAILED ({seconds:.1} s)", case.name);
-            output.lines().for_each(|line| println!("    {line}"));
-            if let Some(console) = &console {
-                last_lines(console).lines().for_each(|line| println!("    {line}"));
+impl Run<'_> {
+    fn one(&self, case: &Case) -> Result {
+        let start = Instant::now();
+        let verdict = run_apart(case, self.machine)?;
+        let seconds = start.elapsed().as_secs_f32();
+        let console = self.machine.map(|vm| vm.machine.console(case.name));
+        // Held while printing, so that lines of different tests do not mix.
+        let mut tally = self.tally.lock().unwrap_or_else(|e| e.into_inner());
+        match verdict {
+            Verdict::Passed(results) => {
+                tally.passed += 1;
+                println!("{} ... ok ({seconds:.1} s)", case.name);
+                results.iter().for_each(|line| println!("    {line}"));
             }
-            return Ok(());
+            Verdict::Skipped(why) => {
+                tally.skips += 1;
+                println!("{} ... skipped: {why}", case.name);
+            }
+            Verdict::Failed(output) => {
+                if self.again {
+                    tally.doubtful.push(*case);
+                    println!("{} ... failed, to be run once more ({seconds:.1} s)", case.name);
+                } else {
+                    tally.failures += 1;
+                    println!("{} ... FAILED ({seconds:.1} s)", case.name);
+                }
+                if let Some(console) = &console {
+                    last_lines(console).lines().for_each(|line| println!("    {line}"));
+                }
+                output.lines().for_each(|line| println!("    {line}"));
+                return Ok(());
+            }
         }
+        if let Some(console) = &console {
+            // Nobody asks for it; it may not be there.
+            let _ = fs::remove_file(console);
+        }
+        Ok(())
     }
-    if let Some(console) = &console {
-        // Nobody asks for it; it may not be there.
-        let _ = fs::remove_file(console);
+
+    /// Runs once more what failed if that was asked for, and prints the closing line.
+    fn end(self) -> Result<ExitCode> {
+        let mut tally = self.tally.into_inner().unwrap_or_else(|e| e.into_inner());
+        let doubtful = std::mem::take(&mut tally.doubtful);
+        let last = Run { machine: self.machine, again: false, tally: Mutex::new(tally) };
+        for case in &doubtful {
+            last.one(case)?;
+        }
+        let Tally { passed, failures, skips, .. } =
+            last.tally.into_inner().unwrap_or_else(|e| e.into_inner());
+        println!("lab: {passed} passed, {failures} failed, {skips} skipped");
+        Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
-    Ok(())
 }
 
 /// Runs a test in a process of its own; killing that one ends all that the test has started.

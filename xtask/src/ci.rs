@@ -135,8 +135,7 @@ fn run_builds(paths: &Paths, targets: &[Target], sum: &mut Tally) {
 /// Repeats what failed and prints the closing line; the exit status says whether anything failed.
 pub fn close(sum: Tally) -> ExitCode {
     if !sum.failures.is_empty() {
-        println!("\nwhat failed:");
-        sum.failures.iter().for_each(|line| println!("{line}"));
+        print!("\n{}", sum.told());
     }
     println!("{sum}");
     if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -10,11 +10,15 @@ pub struct Tally {
     pub passed: u32,
     pub failed: u32,
     pub skipped: u32,
-    /// What the failed ones said, to be repeated at the end: what stands far above may be lost.
-    pub failures: Vec<String>,
+    /// What the failed ones said, to be repeated at the end, for what stands far above may be lost. The first line of
+    /// each is its name.
+    pub failures: Vec<Vec<String>>,
     /// Whose lines are being read.
     reading: Reading,
 }
+
+/// So many lines of a failed test are repeated: the reason comes last.
+const LAST_WORDS: usize = 30;
 
 /// Whose lines are being read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,16 +37,21 @@ impl Tally {
         if let Some(counts) = cargo_test_line(line).or_else(|| lab_line(line)) {
             self.add(counts);
         }
+        let (cargos, labs) =
+            (line.starts_with("---- "), !line.starts_with(' ') && line.contains(" ... FAILED"));
         self.reading = match self.reading {
-            _ if line.starts_with("---- ") => Reading::Cargo,
-            _ if !line.starts_with(' ') && line.contains(" ... FAILED") => Reading::Lab,
+            _ if cargos => Reading::Cargo,
+            _ if labs => Reading::Lab,
             // The lab indents what a test said. Blanks at a line's end are cut, so this may be an empty line of it.
             Reading::Lab if line.starts_with("    ") || line.is_empty() => Reading::Lab,
             Reading::Cargo if line != "failures:" && !line.starts_with("test result: ") => Reading::Cargo,
             _ => Reading::Other,
         };
-        if self.reading != Reading::Other {
-            self.failures.push(line.to_string());
+        if cargos || labs {
+            self.failures.push(Vec::new());
+        }
+        if let Some(said) = self.failures.last_mut().filter(|_| self.reading != Reading::Other) {
+            said.push(line.to_string());
         }
     }
 
@@ -79,7 +88,27 @@ impl Tally {
     fn tell(&mut self, name: &str, why: &str) {
         let line = format!("xtask: {name}: {why}");
         eprintln!("{line}");
-        self.failures.push(line);
+        self.failures.push(vec![line]);
+    }
+
+    /// What failed, one name a line, after the last words of each: where only the end of a log is kept, no failure
+    /// that has much to say hides another.
+    pub fn told(&self) -> String {
+        let mut text = String::new();
+        for said in self.failures.iter().filter(|said| said.len() > 1) {
+            let skipped = (said.len() - 1).saturating_sub(LAST_WORDS);
+            let cut = (skipped > 0).then(|| format!("    ({skipped} lines before this)"));
+            for line in said.iter().take(1).chain(&cut).chain(&said[1 + skipped..]) {
+                text += line;
+                text += "\n";
+            }
+        }
+        text += "\nwhat failed:\n";
+        for name in self.failures.iter().filter_map(|said| said.first()) {
+            text += name;
+            text += "\n";
+        }
+        text
     }
 }
 
@@ -163,16 +192,39 @@ mod tests {
         assert_eq!(
             sum.failures,
             [
-                "load::a_swap_stalls_nothing ... FAILED (9.1 s)",
-                "",
-                "    the transfer stalled for 2 s",
-                "---- wan::tests::adds stdout ----",
-                "",
-                "thread 'wan::tests::adds' panicked at src/wan.rs:3:5:",
-                "assertion `left == right` failed",
-                "  left: 1",
-                " right: 2",
+                vec![
+                    "load::a_swap_stalls_nothing ... FAILED (9.1 s)",
+                    "",
+                    "    the transfer stalled for 2 s"
+                ],
+                vec![
+                    "---- wan::tests::adds stdout ----",
+                    "",
+                    "thread 'wan::tests::adds' panicked at src/wan.rs:3:5:",
+                    "assertion `left == right` failed",
+                    "  left: 1",
+                    " right: 2",
+                ],
             ]
+        );
+    }
+
+    #[test]
+    fn of_much_the_end_is_told_and_every_name_after_it() {
+        let mut sum = read(&["a::b ... FAILED (1.0 s)"]);
+        (0..100).for_each(|number| sum.read(&format!("    line {number}")));
+        sum.read("lab: 0 passed, 1 failed, 0 skipped");
+        sum.check("formatting", Err("exit status: 1".to_string()));
+        let told = sum.told();
+        assert!(
+            told.starts_with("a::b ... FAILED (1.0 s)\n    (70 lines before this)\n    line 70\n"),
+            "{told}"
+        );
+        assert!(
+            told.ends_with(
+                "line 99\n\nwhat failed:\na::b ... FAILED (1.0 s)\nxtask: formatting: exit status: 1\n"
+            ),
+            "{told}"
         );
     }
 

@@ -7,14 +7,15 @@ use qemu_tests::failure::{Failure, Result, failed};
 use qemu_tests::{bench, demo, guest, runner};
 
 const USAGE: &str = "\
-Usage: lab test [--list | --slow] [FILTER...]
-       lab qemu MACHINE.json [--list] [FILTER...]
+Usage: lab test [--list | --slow] [--again] [FILTER...]
+       lab qemu MACHINE.json [--list] [--again] [FILTER...]
        lab demo [--plain] [--keep] [--no-manager] [--picture FILE.svg]
        lab bench [OPTIONS]
 
 test          run the tests whose names contain a FILTER, all without one
   --list      only print their names
   --slow      only those that need no fast machine, and more patiently
+  --again     what fails is run once more at the end
 qemu          run the tests of a virtual router, as cargo xtask qemu describes it
 demo          two WANs, one download, two failures, under a minute
   --plain     a line a second instead of a picture (so without a terminal)
