@@ -15,6 +15,10 @@ use crate::types::Time;
 const OLD: Duration = Duration::from_secs(25);
 /// At most so many wait; a page's hosts come within a moment.
 const MOST: usize = 8;
+/// So long after news of a WAN none is opened. A manager takes several steps, the endpoints last, and a connection that
+/// was opened while there was no endpoint at all never gets a second subflow (work_pending in mptcp_pm_data_reset,
+/// net/mptcp/pm.c).
+const UNSETTLED: Duration = Duration::from_secs(1);
 /// Over so long demand is counted.
 const WINDOW: Duration = Duration::from_secs(2);
 
@@ -27,6 +31,8 @@ pub struct Ahead {
     began: Cell<Time>,
     /// Those before a verdict are of another generation.
     generation: Cell<u32>,
+    /// Until then it is not quiet about WANs.
+    unsettled: Cell<Time>,
 }
 
 impl Ahead {
@@ -55,7 +61,13 @@ impl Ahead {
         }
     }
 
-    /// Ends all of them: a WAN has come or gone.
+    /// Something is changing about WANs: all of them end, and the next are opened when that is over.
+    pub fn unsettle(&self, now: Time) {
+        self.unsettled.set(now + UNSETTLED);
+        self.end_all();
+    }
+
+    /// Ends all of them.
     pub fn end_all(&self) {
         self.generation.set(self.generation.get().wrapping_add(1));
         self.waiting.borrow_mut().clear();
@@ -66,6 +78,9 @@ impl Ahead {
         self.count(now);
         let mut waiting = self.waiting.borrow_mut();
         waiting.retain(|(_, opened)| now.since(*opened) < OLD);
+        if now < self.unsettled.get() {
+            return 0;
+        }
         (1 + self.taken.get()).min(MOST).saturating_sub(waiting.len())
     }
 

@@ -142,7 +142,7 @@ impl Client {
 
     /// Something has changed about WANs.
     pub fn wans_changed(&self) {
-        self.ahead.end_all();
+        self.ahead.unsettle(clock::now());
         self.wake_all();
     }
 

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::{self, ErrorKind::WouldBlock};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
@@ -18,18 +18,25 @@ use super::clients::{Client, Clients};
 use super::relay::{self, Start, relay};
 use super::server_udp::{self, Sessions};
 use crate::error::Error;
+use crate::sys::clock;
 use crate::sys::resolve;
 use crate::sys::stream::{Listener, Protocol, Stream};
 use crate::tasks::spawn;
+use crate::types::Time;
 use crate::wire::tproxy::is_special;
 use crate::wire::vless::{self, Command, Destination, MAX_REQUEST, Request};
 
 /// Clients open connections ahead, and let them wait for half a minute.
 const REQUEST: Duration = Duration::from_secs(60);
-/// Connections of one host that have not said anything yet; of more, the oldest has to go.
+/// Connections of one host that may wait for longer than a burst of new ones takes, without a word; of more, the oldest
+/// have to go.
 const MOST_WAITING: usize = 256;
-/// The same of all hosts; of more, the newest have to go.
-const MOST_WAITING_OF_ALL: usize = 16_384;
+/// What such a burst takes, on the slowest of WANs.
+const BURST: Duration = Duration::from_secs(3);
+/// Connections of one host without a word, however new.
+const MOST_AT_ONCE: usize = 4096;
+/// The same of all hosts.
+const MOST_AT_ONCE_OF_ALL: usize = 16_384;
 /// For a host of the Internet to answer.
 const CONNECT: Duration = Duration::from_secs(15);
 
@@ -140,7 +147,7 @@ impl Server {
             }
         }
         lines.sort_unstable();
-        let waiting = self.waiting.borrow().count.to_string();
+        let waiting = self.waiting.borrow().all.len().to_string();
         let clients = accounts.iter().count().to_string();
         let mut text =
             [&clients, " clients; ", &waiting, " connections that have said nothing yet\n"].concat();
@@ -153,20 +160,17 @@ impl Server {
         let number = self.next.get();
         self.next.set(number + 1);
         let mut waiting = self.waiting.borrow_mut();
-        if waiting.count >= MOST_WAITING_OF_ALL {
-            return;
-        }
-        let task = spawn(&self.executor, self.clone().connection(number, stream, peer));
-        waiting.add(peer, number, task);
+        let task = spawn(&self.executor, self.clone().connection(number, stream));
+        waiting.add(peer, number, task, clock::now());
     }
 
-    async fn connection(self: Rc<Self>, number: u64, stream: Stream, peer: IpAddr) {
+    async fn connection(self: Rc<Self>, number: u64, stream: Stream) {
         let late = async {
             smol::Timer::after(REQUEST).await;
             Err(io::ErrorKind::TimedOut.into())
         };
         let said = request(&stream).or(late).await;
-        if let Some(task) = self.waiting.borrow_mut().remove(peer, number) {
+        if let Some(task) = self.waiting.borrow_mut().remove(number) {
             task.detach();
         }
         let (request, rest) = match said {
@@ -257,32 +261,42 @@ impl Server {
     }
 }
 
-/// Connections that have said nothing yet, by their hosts.
+/// Connections that have said nothing yet, numbered in the order in which they came. Dropping a task ends its connection.
 #[derive(Default)]
 struct Waiting {
-    of: HashMap<IpAddr, BTreeMap<u64, Task<()>>>,
-    count: usize,
+    all: BTreeMap<u64, (IpAddr, Time, Task<()>)>,
+    of: HashMap<IpAddr, BTreeSet<u64>>,
 }
 
 impl Waiting {
-    fn add(&mut self, peer: IpAddr, number: u64, task: Task<()>) {
-        let tasks = self.of.entry(peer).or_default();
-        tasks.insert(number, task);
-        self.count += 1;
-        if tasks.len() > MOST_WAITING {
-            // Its task and its connection end with it.
-            drop(tasks.pop_first());
-            self.count -= 1;
+    fn add(&mut self, peer: IpAddr, number: u64, task: Task<()>, now: Time) {
+        self.all.insert(number, (peer, now, task));
+        self.of.entry(peer).or_default().insert(number);
+        while let Some(oldest) = self.one_too_many(peer, now) {
+            drop(self.remove(oldest));
         }
     }
 
-    fn remove(&mut self, peer: IpAddr, number: u64) -> Option<Task<()>> {
-        let tasks = self.of.get_mut(&peer)?;
-        let task = tasks.remove(&number)?;
-        if tasks.is_empty() {
-            self.of.remove(&peer);
+    /// The one that has to go, if there are too many of this host or of all.
+    fn one_too_many(&self, peer: IpAddr, now: Time) -> Option<u64> {
+        if self.all.len() > MOST_AT_ONCE_OF_ALL {
+            return self.all.keys().next().copied();
         }
-        self.count -= 1;
+        let his = self.of.get(&peer)?;
+        let oldest = *his.first()?;
+        let (_, since, _) = self.all.get(&oldest)?;
+        let has_to_go = his.len() > MOST_AT_ONCE || his.len() > MOST_WAITING && now.since(*since) >= BURST;
+        has_to_go.then_some(oldest)
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Task<()>> {
+        let (peer, _, task) = self.all.remove(&number)?;
+        if let Entry::Occupied(mut his) = self.of.entry(peer) {
+            his.get_mut().remove(&number);
+            if his.get().is_empty() {
+                his.remove();
+            }
+        }
         Some(task)
     }
 }

@@ -20,9 +20,11 @@ mod managed;
 mod netifd;
 mod networks;
 mod proxy;
+mod proxy_abuse;
 mod proxy_interop;
 mod proxy_router;
 mod proxy_rules;
+mod proxy_transfers;
 mod replay;
 mod restarts;
 mod status;
@@ -63,8 +65,10 @@ pub fn all() -> Vec<Case> {
         inputs::CASES,
         networks::CASES,
         proxy::CASES,
+        proxy_abuse::CASES,
         proxy_interop::CASES,
         proxy_rules::CASES,
+        proxy_transfers::CASES,
         tlt_sw_link::CASES,
         usbnet::CASES,
         flaps::CASES,

@@ -2,17 +2,19 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Stdio;
-use std::thread::{self, sleep};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::cases;
 use super::proxy_router::{NFT, Router};
+use super::proxy_transfers::{ECHO, comes_back_whole, echo};
 use crate::answers::{ask_tcp, ask_udp};
 use crate::check;
 use crate::failure::{Doing, Result, failed};
+use crate::link::Wan;
 use crate::manager::{self, Manager};
 use crate::ns::{Ns, Running};
 use crate::runner::Case;
@@ -32,7 +34,7 @@ pub fn start_server(router: &Router) -> Result<Running> {
     start_server_with(router, CLIENTS)
 }
 
-fn start_server_with(router: &Router, clients: &str) -> Result<Running> {
+pub fn start_server_with(router: &Router, clients: &str) -> Result<Running> {
     let arguments = ["proxy", "server", "-v", "-v", "--clients", clients, "--run-dir", "/run/server"];
     start_program(&router.lab.server, &manager::binary()?, &arguments, "server")
 }
@@ -96,8 +98,8 @@ pub fn logs() -> String {
 }
 
 /// A router whose LAN reaches the Internet by the server alone.
-fn proxied() -> Result<(Router, Running, Manager)> {
-    let router = Router::new(NFT)?;
+pub fn proxied(wans: &[Wan]) -> Result<(Router, Running, Manager)> {
+    let router = Router::with(NFT, wans)?;
     only_by_the_server(&router)?;
     router.answers(&[("9.9.9.9:80", "silence")])?;
     let server = start_server(&router)?;
@@ -107,7 +109,7 @@ fn proxied() -> Result<(Router, Running, Manager)> {
 }
 
 fn tcp_and_udp_of_the_lan_go_by_the_server() -> Result {
-    let (router, mut server, mut client) = proxied()?;
+    let (router, mut server, mut client) = proxied(&[Wan::mbit(100)])?;
     // Servers that speak first, as ssh's does.
     router.answers(&[("[2620:fe::9]:80", "server [2620:fe::9]:80")])?;
     router
@@ -128,49 +130,14 @@ fn tcp_and_udp_of_the_lan_go_by_the_server() -> Result {
 
 /// What is sent comes back to its last byte, though the sender has said first that nothing more comes.
 fn a_connection_that_is_half_closed_carries_all() -> Result {
-    let (router, _server, _client) = proxied()?;
-    a_transfer_comes_back_whole(&router)
-}
-
-pub fn a_transfer_comes_back_whole(router: &Router) -> Result {
-    echo(&router.lab.server, "9.9.9.9:7000")?;
-    const LENGTH: usize = 8 << 20;
-    let sent: Vec<u8> =
-        (0..LENGTH as u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).take(LENGTH).collect();
-    let transfer = || -> std::io::Result<bool> {
-        let mut out = TcpStream::connect("9.9.9.9:7000")?;
-        out.set_read_timeout(Some(Duration::from_secs(20)))?;
-        let mut back = out.try_clone()?;
-        thread::scope(|scope| {
-            let reader = scope.spawn(|| {
-                let mut got = Vec::new();
-                back.read_to_end(&mut got).map(|_| got)
-            });
-            out.write_all(&sent)?;
-            out.shutdown(Shutdown::Write)?;
-            let got = reader.join().map_err(|_| std::io::ErrorKind::Other)??;
-            Ok(got == sent)
-        })
-    };
-    let same = router.lan()?.enter(transfer).doing("send and receive")?;
-    check!(same, "something else came back: {}", logs());
-    Ok(())
-}
-
-/// Sends back what it is sent, from the first byte on.
-fn echo(ns: &Ns, at: &str) -> Result {
-    let listener = ns.enter(|| TcpListener::bind(at)).doing("listen")?;
-    ns.thread("echo", move || {
-        for stream in listener.incoming().flatten() {
-            thread::spawn(move || std::io::copy(&mut &stream, &mut &stream));
-        }
-    })?;
-    Ok(())
+    let (router, _server, _client) = proxied(&[Wan::mbit(100)])?;
+    echo(&router)?;
+    comes_back_whole(&router, 8 << 20)
 }
 
 /// While no server answers, hosts of the LAN go out directly; and to the server once it is back.
 fn without_a_server_the_lan_goes_out_directly_and_comes_back() -> Result {
-    let (router, mut server, _client) = proxied()?;
+    let (router, mut server, _client) = proxied(&[Wan::mbit(100)])?;
     server.child().kill()?;
     server.child().wait()?;
     router.lab.server.run("nft delete table inet only")?;
@@ -200,8 +167,8 @@ fn a_client_is_let_in_when_it_is_added_and_cut_off_when_it_is_removed() -> Resul
     };
     put(&format!("0 {UUID} -\n1 00000000-0000-4000-8000-000000000001 10\n"))?;
     becomes(|| ask_tcp(lan, "9.9.9.9:80"), "server 9.9.9.9:80")?;
-    echo(&router.lab.server, "9.9.9.9:7000")?;
-    let stream = lan.enter(|| TcpStream::connect("9.9.9.9:7000")).doing("connect")?;
+    echo(&router)?;
+    let stream = lan.enter(|| TcpStream::connect(ECHO)).doing("connect")?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     (&stream).write_all(b"x")?;
     (&stream).read_exact(&mut [0])?;

@@ -6,11 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::cases;
-use super::proxy::{
-    UUID, a_transfer_comes_back_whole, becomes, logs, only_by_the_server, start_client, start_program,
-    start_server,
-};
+use super::proxy::{UUID, becomes, logs, only_by_the_server, start_client, start_program, start_server};
 use super::proxy_router::{NFT, Router};
+use super::proxy_transfers::{comes_back_whole, echo, many_at_once};
 use crate::answers::{ask_tcp, ask_udp};
 use crate::check;
 use crate::failure::{Doing, Result, skipped};
@@ -34,14 +32,16 @@ fn start_sing_box(ns: &Ns, name: &str, config: &str) -> Result<Running> {
     start_program(ns, &program, &["run", "-c", &path.to_string_lossy()], name)
 }
 
-/// TCP and UDP of both families, first words of either end, and much at once.
+/// TCP and UDP of both families, first words of either end, much at once, and many.
 fn all_goes_through(router: &Router) -> Result {
     let lan = router.lan()?;
     becomes(|| ask_tcp(lan, "9.9.9.9:80"), "server 9.9.9.9:80")?;
     becomes(|| ask_tcp(lan, "[2620:fe::9]:80"), "server [2620:fe::9]:80")?;
     becomes(|| ask_udp(lan, "9.9.9.9:80"), "server 9.9.9.9:80")?;
     becomes(|| ask_udp(lan, "[2620:fe::9]:80"), "server [2620:fe::9]:80")?;
-    a_transfer_comes_back_whole(router)
+    echo(router)?;
+    comes_back_whole(router, 8 << 20)?;
+    many_at_once(router, 1000)
 }
 
 fn our_client_and_the_server_of_sing_box() -> Result {

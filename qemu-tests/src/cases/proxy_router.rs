@@ -38,7 +38,13 @@ pub struct Router {
 impl Router {
     /// A router with a LAN, masquerading, a port forward and marks of somebody else's; no rules of ours yet.
     pub fn new(tool: Tool) -> Result<Router> {
-        let router = Router { lab: Lab::builder().wan(Wan::mbit(100)).ipv6().lan().build()?, tool };
+        Router::with(tool, &[Wan::mbit(100)])
+    }
+
+    /// The same with these WANs; forwards lead to the first.
+    pub fn with(tool: Tool, wans: &[Wan]) -> Result<Router> {
+        let lab = wans.iter().fold(Lab::builder(), |lab, wan| lab.wan(*wan));
+        let router = Router { lab: lab.ipv6().lan().build()?, tool };
         router.has_tools()?;
         router.lay_addresses()?;
         router.set_firewall()?;
