@@ -14,8 +14,6 @@ use smol::future::FutureExt;
 
 /// MPTCP's protocol number (uapi/linux/in.h).
 const IPPROTO_MPTCP: libc::c_int = 262;
-/// Connections that wait to be accepted; the kernel takes somaxconn if that is less.
-const BACKLOG: i32 = 4096;
 /// A peer that went away without a word is noticed after this, and so many questions without an answer. Rare enough for
 /// a phone on a battery.
 const KEEP_IDLE: u32 = 300;
@@ -203,7 +201,9 @@ impl Listener {
             make_transparent(&socket, at)?;
         }
         socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(at))?;
-        socket::listen(&socket, Backlog::new(BACKLOG)?)?;
+        // As many waiting connections as the system lets anybody have (somaxconn). nix refuses numbers above its own,
+        // which is 128 with musl.
+        socket::listen(&socket, Backlog::MAXALLOWABLE)?;
         Ok(Listener { socket: Async::new(socket)? })
     }
 

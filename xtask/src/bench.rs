@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use crate::paths::Paths;
 use crate::targets::{self, Target};
-use crate::{Result, cross, debian, lab, process};
+use crate::{Result, cross, debian, lab, process, sing_box};
 
 /// The architecture that this machine runs without an emulator.
 const ARCH: &str = "x86_64";
@@ -24,7 +24,12 @@ pub fn run(paths: &Paths, arguments: &[&str]) -> Result<ExitCode> {
     if !arguments.iter().any(|argument| ["-h", "--help"].contains(argument)) {
         let targets = targets::all(&paths.root)?;
         bench.env("BSBF", measured(paths, &targets)?);
-        sizes(paths, &targets, &mut bench)?;
+        if arguments.first() == Some(&"proxy") {
+            debian::need("nft", "nftables")?;
+            bench.env("SING_BOX", sing_box::find(paths)?);
+        } else {
+            sizes(paths, &targets, &mut bench)?;
+        }
     }
     let status = bench.status().map_err(|e| format!("cannot start the lab: {e}"))?;
     // The lab has said what was wrong.

@@ -14,6 +14,7 @@ mod machine;
 mod options;
 mod plan;
 mod processes;
+mod proxy;
 mod quantity;
 mod report;
 mod results;
@@ -39,6 +40,7 @@ use sizes::Sizes;
 /// What `--help` says.
 const HELP: &str = "\
 Usage: lab bench [OPTIONS]
+       lab bench proxy [OPTIONS]
 
 Measures failover, recovery, stalls, goodput and idle cost of the manager, beside the kernel
 alone with static endpoints, in turns. Prints a table in Markdown.
@@ -68,10 +70,16 @@ settled 2 s after every WAN has an MPTCP endpoint, or 17 s after its start. For 
     else ip route del default $via metric $metric && ip route add default $via metric 10$metric
     fi; done; done 2>/dev/null'
 
+lab bench proxy measures bsbf-proxy beside sing-box; see lab bench proxy --help.
 BSBF names the binary under test. The exit code is not 0 if a measurement failed.";
 
 /// `lab bench [OPTIONS]`.
 pub fn run(arguments: &[String]) -> Result<ExitCode> {
+    if let [first, rest @ ..] = arguments
+        && first == "proxy"
+    {
+        return proxy::run(rest);
+    }
     let Some(options) = Options::parse(arguments)? else {
         println!("{HELP}");
         return Ok(ExitCode::SUCCESS);

@@ -47,7 +47,7 @@ pub fn usage() -> Result<Usage> {
 
 /// Seconds that the process's threads have run, to the nanosecond where the kernel counts so
 /// (CONFIG_SCHED_INFO); ticks of 10 ms are too coarse for a quiet manager.
-fn ran(pid: u32) -> Option<f64> {
+pub(super) fn ran(pid: u32) -> Option<f64> {
     let mut sum = 0.0;
     for task in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
         let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
@@ -63,7 +63,8 @@ fn fields(stat: &str, numbers: [usize; 2]) -> f64 {
     numbers.into_iter().filter_map(field).sum()
 }
 
-fn rss(pid: u32) -> Option<u64> {
+/// Its resident memory in KiB.
+pub(super) fn rss(pid: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok())
 }
