@@ -15,6 +15,7 @@ mod frames;
 pub mod lan_udp;
 mod meter;
 mod outgoing;
+mod pipes;
 mod relay;
 mod scratch;
 #[cfg(feature = "server")]

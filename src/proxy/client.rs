@@ -302,31 +302,49 @@ impl Client {
             Ok(to) if !to.ip().is_loopback() => to,
             _ => return stream.reset(),
         };
-        let carried = match self.way() {
-            Way::Server(upstream) => self.by_server(&upstream, stream, to).await,
-            Way::Direct => self.directly(stream, to).await,
-            Way::Reject => {
-                stream.reset();
-                Ok(())
-            }
+        // Nobody keeps the room for a beginning longer than it lasts.
+        let carried = match Box::pin(self.begin(stream, to)).await {
+            Ok(Some(Begun { stream, remote, starts, meter })) => relay(stream, remote, starts, meter).await,
+            Ok(None) => Ok(()),
+            Err(e) => Err(e),
         };
         if let Err(e) = carried {
             log::debug!("a connection to {to}: {e}");
         }
     }
 
-    async fn by_server(&self, upstream: &Upstream, stream: Stream, to: SocketAddr) -> io::Result<()> {
-        let server = match self.server_connection(upstream).await {
-            Ok(server) => server,
-            Err(_) if matches!(self.way(), Way::Direct) => return self.directly(stream, to).await,
+    /// Finds the way for a connection; nothing for one that is refused.
+    async fn begin(&self, stream: Stream, to: SocketAddr) -> io::Result<Option<Begun<'_>>> {
+        if let Way::Server(upstream) = self.way() {
+            match self.server_connection(&upstream).await {
+                Ok(remote) => {
+                    let command = Command::Tcp(Destination::Address(to));
+                    let header = Request { user: self.settings.user, command }.bytes();
+                    let starts = [Start::After(header, Some(FIRST)), Start::Answered];
+                    return Ok(Some(Begun { stream, remote, starts, meter: &self.meter }));
+                }
+                // It was the last one meanwhile.
+                Err(_) if matches!(self.way(), Way::Direct) => {}
+                Err(e) => {
+                    stream.reset();
+                    return Err(e);
+                }
+            }
+        }
+        if !matches!(self.way(), Way::Direct) {
+            stream.reset();
+            return Ok(None);
+        }
+        match Stream::connect(to, Protocol::Tcp, DIRECT, CONNECT_DIRECT).await {
+            Ok(remote) => {
+                let starts = [Start::Plain, Start::Plain];
+                Ok(Some(Begun { stream, remote, starts, meter: &self.direct }))
+            }
             Err(e) => {
                 stream.reset();
-                return Err(e);
+                Err(e)
             }
-        };
-        let command = Command::Tcp(Destination::Address(to));
-        let header = Request { user: self.settings.user, command }.bytes();
-        relay(stream, server, [Start::After(header, Some(FIRST)), Start::Answered], &self.meter).await
+        }
     }
 
     /// One that was opened ahead, or a new one.
@@ -338,16 +356,14 @@ impl Client {
             None => self.connect(upstream).await,
         }
     }
+}
 
-    async fn directly(&self, stream: Stream, to: SocketAddr) -> io::Result<()> {
-        match Stream::connect(to, Protocol::Tcp, DIRECT, CONNECT_DIRECT).await {
-            Ok(remote) => relay(stream, remote, [Start::Plain, Start::Plain], &self.direct).await,
-            Err(e) => {
-                stream.reset();
-                Err(e)
-            }
-        }
-    }
+/// A connection of the LAN's, and how it goes on.
+struct Begun<'a> {
+    stream: Stream,
+    remote: Stream,
+    starts: [Start; 2],
+    meter: &'a Meter,
 }
 
 /// Where the firewall brings the LAN's packets to.

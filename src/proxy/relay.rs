@@ -1,19 +1,24 @@
 //! Two connections made one: what comes in by one goes out by the other, with its ends, its breaks and its pace.
 
-use std::io::{self, ErrorKind::WouldBlock};
+use std::io::{self, ErrorKind::InvalidInput, ErrorKind::WouldBlock};
+use std::pin::pin;
 use std::time::Duration;
 
 use smol::future::{self, FutureExt};
 
 use super::meter::{Flow, Meter};
+use super::pipes;
 use super::scratch;
 use super::turn::Turn;
+use crate::sys::pipe::Pipe;
 use crate::sys::stream::Stream;
 use crate::wire::vless;
 
 /// What is read at a time at first, and of somebody whose peer does not keep up: as much of it may have to be kept. Twice as
 /// much each time, as long as all of it goes at once.
 const SMALL_CHUNK: usize = 16 << 10;
+/// Of so much at a time the kernel hands on what it can without copying; for less that costs more than it saves.
+const BULK: usize = scratch::SIZE;
 
 /// How a direction begins.
 #[derive(Debug)]
@@ -32,9 +37,12 @@ pub enum Start {
 /// What broke it.
 pub async fn relay(a: Stream, b: Stream, starts: [Start; 2], meter: &Meter) -> io::Result<()> {
     let [up, down] = starts;
-    let up = carry(&a, &b, up, &meter.up);
-    let down = carry(&b, &a, down, &meter.down);
-    let ended = future::try_zip(up, down).await;
+    let ended = {
+        // Where they are, for a moved future takes its room twice, and a relay should take little.
+        let up = pin!(carry(&a, &b, up, &meter.up));
+        let down = pin!(carry(&b, &a, down, &meter.down));
+        future::try_zip(up, down).await
+    };
     if ended.is_err() {
         a.reset();
         b.reset();
@@ -51,51 +59,116 @@ enum Step {
     /// So much went.
     Moved(usize),
     /// So much was read, and this could not go yet.
-    Stuck(usize, Vec<u8>),
+    Stuck(usize, Rest),
+}
+
+/// What could not go yet.
+enum Rest {
+    /// Bytes, from this one on.
+    Bytes(Vec<u8>, usize),
+    /// What is in a pipe.
+    Piped(Pipe, usize),
+}
+
+impl Rest {
+    /// Sends on; what is left, if something is.
+    fn go(self, to: &Stream) -> io::Result<Option<Rest>> {
+        let sent = match &self {
+            Rest::Bytes(bytes, from) => to.try_write(bytes.get(*from..).unwrap_or_default()),
+            Rest::Piped(pipe, left) => pipe.drain(to, *left),
+        };
+        let sent = match sent {
+            Ok(sent) => sent,
+            Err(e) if e.kind() == WouldBlock => 0,
+            Err(e) => return Err(e),
+        };
+        Ok(match self {
+            Rest::Bytes(bytes, from) if from + sent < bytes.len() => Some(Rest::Bytes(bytes, from + sent)),
+            Rest::Bytes(..) => None,
+            Rest::Piped(pipe, left) if sent < left => Some(Rest::Piped(pipe, left - sent)),
+            Rest::Piped(pipe, _) => {
+                pipes::give(pipe);
+                None
+            }
+        })
+    }
 }
 
 async fn carry(from: &Stream, to: &Stream, start: Start, flow: &Flow) -> io::Result<()> {
     let goes_on = match start {
         Start::Plain => true,
+        // Nobody keeps the room for a beginning longer than it lasts.
         Start::After(bytes, patience) => {
             let own = bytes.len();
-            let (sent, goes_on) = begin(from, to, bytes, patience).await?;
+            let (sent, goes_on) = Box::pin(begin(from, to, bytes, patience)).await?;
             flow.count(sent - own);
             goes_on
         }
-        Start::Answered => skip_head(from).await?,
+        Start::Answered => Box::pin(skip_head(from)).await?,
     };
     if !goes_on {
         to.end();
         return Ok(());
     }
     let mut chunk = SMALL_CHUNK;
+    let mut splices = true;
     let mut turn = Turn::default();
     loop {
-        let moved = match step(from, to, chunk)? {
-            Step::Empty => {
+        let step = if splices && chunk == BULK { splice(from, to) } else { step(from, to, chunk) };
+        let moved = match step {
+            Err(e) if splices && e.kind() == InvalidInput => {
+                splices = false;
+                continue;
+            }
+            Err(e) => return Err(e),
+            Ok(Step::Empty) => {
                 from.readable().await?;
                 continue;
             }
-            Step::End => {
+            Ok(Step::End) => {
                 to.end();
                 return Ok(());
             }
-            Step::Moved(bytes) => {
+            Ok(Step::Moved(bytes)) => {
                 if bytes == chunk {
-                    chunk = (chunk * 2).min(scratch::SIZE);
+                    chunk = (chunk * 2).min(BULK);
                 }
                 bytes
             }
-            Step::Stuck(bytes, rest) => {
-                chunk = SMALL_CHUNK;
-                to.write_all(&rest).await?;
+            Ok(Step::Stuck(bytes, rest)) => {
+                chunk = (chunk / 2).max(SMALL_CHUNK);
+                let mut left = Some(rest);
+                while let Some(rest) = left {
+                    to.writable().await?;
+                    left = rest.go(to)?;
+                }
                 bytes
             }
         };
         flow.pace(moved).await;
         turn.done().await;
     }
+}
+
+/// Has the kernel hand on what is there.
+fn splice(from: &Stream, to: &Stream) -> io::Result<Step> {
+    // Without descriptors for a pipe it is copied.
+    let Ok(pipe) = pipes::take() else { return step(from, to, BULK) };
+    let filled = match pipe.fill(from, BULK) {
+        Ok(filled) if filled > 0 => filled,
+        other => {
+            pipes::give(pipe);
+            return match other {
+                Ok(_) => Ok(Step::End),
+                Err(e) if e.kind() == WouldBlock => Ok(Step::Empty),
+                Err(e) => Err(e),
+            };
+        }
+    };
+    Ok(match Rest::Piped(pipe, filled).go(to)? {
+        Some(rest) => Step::Stuck(filled, rest),
+        None => Step::Moved(filled),
+    })
 }
 
 /// Reads once and writes what was read, with the buffer that all share.
@@ -115,7 +188,7 @@ fn step(from: &Stream, to: &Stream, chunk: usize) -> io::Result<Step> {
             Err(e) => return Err(e),
         };
         Ok(match bytes.get(written..) {
-            Some(rest) if !rest.is_empty() => Step::Stuck(read, rest.to_vec()),
+            Some(rest) if !rest.is_empty() => Step::Stuck(read, Rest::Bytes(rest.to_vec(), 0)),
             _ => Step::Moved(read),
         })
     })

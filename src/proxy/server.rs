@@ -182,45 +182,52 @@ impl Server {
             return log::debug!("somebody has a UUID that is no client's");
         };
         account.open.set(account.open.get() + 1);
-        let gone = account.gone();
-        let served = async {
-            if let Err(e) = self.serve_client(&account, stream, request.command, rest).await {
-                log::debug!("client {}: {e}", account.client.borrow().id);
+        let carried = async {
+            // Nobody keeps the room for a beginning longer than it lasts.
+            match Box::pin(self.begin_for(&account, stream, request.command, rest)).await? {
+                Some((stream, remote)) => {
+                    let answer = Start::After(vless::ANSWER.to_vec(), None);
+                    relay(stream, remote, [Start::Plain, answer], &account.meter).await
+                }
+                None => Ok(()),
             }
         };
-        served.or(gone).await;
+        let gone = async {
+            account.gone().await;
+            Ok(())
+        };
+        if let Err(e) = carried.or(gone).await {
+            log::debug!("client {}: {e}", account.client.borrow().id);
+        }
         account.open.set(account.open.get() - 1);
     }
 
-    async fn serve_client(
+    /// Does what a client asks for; of a TCP connection only the beginning: gives the two to be made one.
+    async fn begin_for(
         self: &Rc<Self>,
         account: &Rc<Account>,
         stream: Stream,
         command: Command,
         rest: Vec<u8>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Option<(Stream, Stream)>> {
         let (inbound, outbound) = account.client.borrow().marks();
         // What classifies by marks is another's business; without the capability there is none.
         if let Err(e) = stream.mark(inbound) {
             log::debug!("cannot mark: {e}");
         }
-        // One at a time, so that each connection takes no more memory than what it is for.
-        match command {
-            Command::Tcp(to) => Box::pin(self.tcp(account, stream, to, rest, outbound)).await,
-            Command::Udp(to) => Box::pin(server_udp::one(self, account, stream, to, rest, outbound)).await,
-            Command::Mux => Box::pin(server_udp::many(self, account, stream, rest, outbound)).await,
-        }
-    }
-
-    async fn tcp(
-        &self,
-        account: &Account,
-        stream: Stream,
-        to: Destination,
-        rest: Vec<u8>,
-        mark: u32,
-    ) -> io::Result<()> {
-        let remote = match self.connect(to, mark).await {
+        let to = match command {
+            Command::Tcp(to) => to,
+            // One at a time, so that each connection takes no more memory than what it is for.
+            Command::Udp(to) => {
+                Box::pin(server_udp::one(self, account, stream, to, rest, outbound)).await?;
+                return Ok(None);
+            }
+            Command::Mux => {
+                Box::pin(server_udp::many(self, account, stream, rest, outbound)).await?;
+                return Ok(None);
+            }
+        };
+        let remote = match self.connect(to, outbound).await {
             Ok(remote) => remote,
             Err(e) => {
                 stream.reset();
@@ -229,9 +236,7 @@ impl Server {
         };
         remote.write_all(&rest).await?;
         account.meter.up.count(rest.len());
-        drop(rest);
-        let answer = Start::After(vless::ANSWER.to_vec(), None);
-        relay(stream, remote, [Start::Plain, answer], &account.meter).await
+        Ok(Some((stream, remote)))
     }
 
     async fn connect(&self, to: Destination, mark: u32) -> io::Result<Stream> {

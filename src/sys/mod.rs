@@ -22,6 +22,7 @@ pub mod lock;
 pub mod neighbours;
 pub mod netdevs;
 pub mod netlink;
+pub mod pipe;
 pub mod probe;
 pub mod random;
 pub mod ready;
