@@ -9,8 +9,6 @@ use crate::paths::Paths;
 use crate::targets::{self, Target};
 use crate::{Result, cross, debian, lab, process, sing_box};
 
-/// The architecture that this machine runs without an emulator.
-const ARCH: &str = "x86_64";
 /// What decides whether a binary is of these sources.
 const SOURCES: [&str; 5] = ["src", "targets", "Cargo.toml", "Cargo.lock", "cross.toml"];
 
@@ -38,36 +36,21 @@ pub fn run(paths: &Paths, arguments: &[&str]) -> Result<ExitCode> {
 
 /// The binary to measure: the static one, or this machine's own where that cannot be built or run.
 fn measured(paths: &Paths, targets: &[Target]) -> Result<PathBuf> {
-    match build_static(paths, targets) {
+    match cross::build_own(paths, targets) {
         Ok(binary) => Ok(binary),
         Err(why) => {
-            eprintln!("xtask: MEASURING THE HOST'S DYNAMIC BUILD, not the static {ARCH} binary: {why}");
+            eprintln!("xtask: MEASURING THE HOST'S DYNAMIC BUILD, not the static one: {why}");
             lab::build_host(paths)?;
             Ok(paths.host_binary())
         }
     }
 }
 
-fn build_static(paths: &Paths, targets: &[Target]) -> Result<PathBuf> {
-    if std::env::consts::ARCH != ARCH {
-        return Err(format!("this machine is {}", std::env::consts::ARCH));
-    }
-    let own: Vec<Target> = targets.iter().filter(|target| target.arch == ARCH).cloned().collect();
-    for build in cross::build(paths, &own) {
-        build.outcome?;
-    }
-    Ok(binary(paths, ARCH))
-}
-
-fn binary(paths: &Paths, arch: &str) -> PathBuf {
-    paths.dist().join(arch).join("bsbf")
-}
-
 /// Names the binaries of these sources, and a build with symbols.
 fn sizes(paths: &Paths, targets: &[Target], bench: &mut Command) -> Result<()> {
     let newest = SOURCES.iter().filter_map(|source| changed(&paths.root.join(source))).max();
     for Target { arch, .. } in targets {
-        let file = binary(paths, arch);
+        let file = paths.dist_binary(arch);
         match changed(&file) {
             Some(built) if Some(built) >= newest => {
                 bench.arg("--size").arg(format!("{arch}={}", file.display()));
@@ -113,6 +96,5 @@ mod tests {
         for source in SOURCES {
             assert!(changed(&root.join(source)).is_some(), "{source}");
         }
-        assert!(targets::all(root).unwrap().iter().any(|target| target.arch == ARCH));
     }
 }

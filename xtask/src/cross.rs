@@ -38,6 +38,20 @@ pub struct Tools {
     list: String,
 }
 
+/// Builds the static binary that this machine can run, and gives its path: what routers of its architecture get.
+pub fn build_own(paths: &Paths, targets: &[Target]) -> Result<PathBuf> {
+    let arch = std::env::consts::ARCH;
+    let own: Vec<Target> = targets.iter().filter(|target| target.arch == arch).cloned().collect();
+    let builds = build(paths, &own);
+    if builds.is_empty() {
+        return Err(format!("no target is called {arch}"));
+    }
+    for build in builds {
+        build.outcome?;
+    }
+    Ok(paths.dist_binary(arch))
+}
+
 /// Builds and checks each of `targets`; one that fails does not stop the others.
 pub fn build(paths: &Paths, targets: &[Target]) -> Vec<Build> {
     let tools = Tools::find(paths, targets);

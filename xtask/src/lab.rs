@@ -29,15 +29,18 @@ pub fn cargo_test(paths: &Paths, filter: Option<&str>) -> (Tally, Result<()>) {
     count(&mut test, "")
 }
 
-/// The lab's tests, with the host's release binary.
-pub fn lab_test(paths: &Paths, filter: Option<&str>) -> (Tally, Result<()>) {
+/// The lab's tests, with this binary, or with the host's release binary.
+pub fn lab_test(paths: &Paths, filter: Option<&str>, binary: Option<&Path>) -> (Tally, Result<()>) {
     // For the proxy's rules; what is without them skips their tests.
     for (program, package) in [("nft", "nftables"), ("iptables-legacy", "iptables")] {
         if let Err(why) = debian::need(program, package) {
             println!("xtask: {why}");
         }
     }
-    let prepared = lab(paths, "test");
+    let prepared = match binary {
+        Some(binary) => lab_with(paths, "test", binary),
+        None => lab(paths, "test"),
+    };
     let (counted, outcome) = match prepared {
         Ok(mut lab) => {
             match sing_box::find(paths) {
@@ -92,8 +95,13 @@ pub fn demo(paths: &Paths, arguments: &[&str]) -> Result<ExitCode> {
 
 /// The lab's command line up to its own arguments, when all that it needs is there.
 fn lab(paths: &Paths, command: &str) -> Result<Command> {
-    debian::need("ip", "iproute2")?;
     build_host(paths)?;
+    lab_with(paths, command, &paths.host_binary())
+}
+
+/// The same with another binary to test.
+fn lab_with(paths: &Paths, command: &str, binary: &Path) -> Result<Command> {
+    debian::need("ip", "iproute2")?;
     let mut lab = process::cargo(&paths.root);
     lab.args([
         "run",
@@ -107,7 +115,7 @@ fn lab(paths: &Paths, command: &str) -> Result<Command> {
         "--",
         command,
     ]);
-    lab.env("BSBF", paths.host_binary());
+    lab.env("BSBF", binary);
     Ok(lab)
 }
 

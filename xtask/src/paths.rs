@@ -29,6 +29,11 @@ impl Paths {
         self.target.join("dist")
     }
 
+    /// The router build of an architecture, once it is built.
+    pub fn dist_binary(&self, arch: &str) -> PathBuf {
+        self.dist().join(arch).join("bsbf")
+    }
+
     /// What xtask itself keeps: the zig compiler and its linker scripts.
     pub fn own(&self) -> PathBuf {
         self.target.join("xtask")
