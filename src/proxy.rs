@@ -12,6 +12,7 @@ pub mod client;
 pub mod client_list;
 pub mod clients;
 mod frames;
+pub mod ipv6;
 pub mod lan_udp;
 mod meter;
 mod outgoing;

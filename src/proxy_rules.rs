@@ -10,7 +10,7 @@ use crate::sys::child::Ran;
 use crate::sys::{files, firewall};
 use crate::wire::proc_net;
 use crate::wire::rtnl::Family;
-use crate::wire::tproxy::{Rules, iptables, nft};
+use crate::wire::tproxy::{Ipv6, Rules, iptables, nft};
 
 /// Which tool has the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub fn put(rules: &Rules, into: Firewall) -> Result<(), Error> {
         }
         Firewall::Iptables => {
             for family in Family::BOTH {
-                let rules = (family == Family::V4 || rules.ipv6).then_some(rules);
+                let rules = (family == Family::V4 || rules.ipv6 != Ipv6::Direct).then_some(rules);
                 iptables(family, rules).inspect_err(|_| {
                     // Half of it would leave IPv4 and IPv6 with different proxies.
                     let _ = take_iptables();
@@ -84,7 +84,7 @@ pub fn text(rules: &Rules, of: Firewall) -> String {
         Firewall::Nft => nft::put(rules),
         Firewall::Iptables => {
             let mut text = ["# iptables-restore --noflush\n", &iptables::put(rules, Family::V4, "")].concat();
-            if rules.ipv6 {
+            if rules.ipv6 != Ipv6::Direct {
                 text += "# ip6tables-restore --noflush\n";
                 text += &iptables::put(rules, Family::V6, "");
             }
@@ -106,7 +106,7 @@ fn is_served(rules: &Rules) -> Result<(), Error> {
     for (name, family, paths) in &LISTENERS {
         let mut lists = String::new();
         paths.iter().for_each(|path| firewall::add_sockets(&mut lists, path));
-        let asked = *family == Family::V4 || rules.ipv6;
+        let asked = *family == Family::V4 || rules.ipv6 == Ipv6::Proxy;
         if asked && !proc_net::is_served(&lists, *family, port) {
             let cause = ["nobody listens for ", name, "; start the proxy first"].concat();
             return Err(Error::new("find a proxy on port", port, cause));

@@ -11,7 +11,7 @@ use crate::applet::{self, Applet};
 use crate::error::{EXIT_DONE, EXIT_USAGE, Error, Outcome};
 use crate::logging;
 use crate::proxy_rules::{self, Firewall};
-use crate::wire::tproxy::{LanName, Quic, Rules, USUAL_PORT};
+use crate::wire::tproxy::{Ipv6, LanName, Quic, Rules, USUAL_PORT};
 
 /// The row of the table.
 pub const APPLET: Applet = Applet {
@@ -43,10 +43,10 @@ struct Args {
     /// nft or iptables (default: nft where it is)
     #[argh(option)]
     firewall: Option<String>,
-    /// leave IPv6 as it is: past the proxy
-    #[argh(switch)]
-    no_ipv6: bool,
-    /// block: refused, so that browsers take TCP; proxy: as all UDP (default: block)
+    /// proxy; direct: as it was, past the proxy; refuse: at once, so that hosts take IPv4 (default: proxy)
+    #[argh(option)]
+    ipv6: Option<String>,
+    /// block: refused, so that browsers take TCP; proxy: as all UDP; direct: past the proxy (default: block)
     #[argh(option)]
     quic: Option<String>,
 }
@@ -92,9 +92,11 @@ fn rules(args: &Args) -> Result<Rules, Error> {
     let port = args.port.map_or(Some(USUAL_PORT), |port| NonZeroU16::new(u16::try_from(port).ok()?));
     let lan = LanName::all(&args.lan).ok_or_else(|| wrong("--lan", "an interface expected"))?;
     let quic = args.quic.as_deref().unwrap_or("block").parse::<Quic>();
-    let quic = quic.map_err(|_| wrong("--quic", "block or proxy expected"))?;
+    let quic = quic.map_err(|_| wrong("--quic", "block, proxy or direct expected"))?;
+    let ipv6 = args.ipv6.as_deref().unwrap_or("proxy").parse::<Ipv6>();
+    let ipv6 = ipv6.map_err(|_| wrong("--ipv6", "proxy, direct or refuse expected"))?;
     let port = port.ok_or_else(|| wrong("--port", "1 to 65535 expected"))?;
-    Ok(Rules { port, lan, ipv6: !args.no_ipv6, quic })
+    Ok(Rules { port, lan, ipv6, quic })
 }
 
 fn wrong(option: &str, cause: &str) -> Error {

@@ -73,11 +73,11 @@ impl Ahead {
         self.waiting.borrow_mut().clear();
     }
 
-    /// How many more there should be, once the old ones are gone.
+    /// How many more there should be, once the old ones are gone and those that the server has ended.
     pub fn lacks(&self, now: Time) -> usize {
         self.count(now);
         let mut waiting = self.waiting.borrow_mut();
-        waiting.retain(|(_, opened)| now.since(*opened) < OLD);
+        waiting.retain(|(stream, opened)| now.since(*opened) < OLD && stream.is_fresh());
         if now < self.unsettled.get() {
             return 0;
         }

@@ -110,6 +110,9 @@ pub struct Client {
     current: Cell<usize>,
     /// All servers have been silent for too long.
     is_down: Cell<bool>,
+    /// Rings when connections go another way from now on.
+    rings: Sender<()>,
+    rung: Receiver<()>,
     pub(super) ahead: Ahead,
     /// What the LAN has carried by servers.
     pub(super) meter: Meter,
@@ -121,12 +124,15 @@ impl Client {
     /// With servers of which nothing is known yet.
     pub fn new(executor: Executor, settings: Settings) -> Rc<Client> {
         let upstreams = settings.servers.iter().map(|address| Rc::new(Upstream::new(*address))).collect();
+        let (rings, rung) = smol::channel::bounded(1);
         Rc::new(Client {
             executor,
             settings,
             upstreams,
             current: Cell::new(0),
             is_down: Cell::new(false),
+            rings,
+            rung,
             ahead: Ahead::default(),
             meter: Meter::new(None),
             direct: Meter::new(None),
@@ -151,6 +157,16 @@ impl Client {
             // Full means that it is awake already.
             let _ = upstream.wake.try_send(());
         }
+    }
+
+    /// Waits until connections go another way.
+    pub(super) async fn another_way(&self) {
+        let _ = self.rung.recv().await;
+    }
+
+    fn ring(&self) {
+        // Full means that it has rung already.
+        let _ = self.rings.try_send(());
     }
 
     /// Which way connections go now.
@@ -223,7 +239,7 @@ impl Client {
     }
 
     /// A connection to this server, new; what came of it is noted.
-    async fn connect(&self, upstream: &Upstream) -> io::Result<Stream> {
+    pub(super) async fn connect(&self, upstream: &Upstream) -> io::Result<Stream> {
         let start = clock::now();
         let connect = || Stream::connect(upstream.address, Protocol::Mptcp, TO_SERVER, CONNECT);
         let again = async {
@@ -267,6 +283,7 @@ impl Client {
             };
             if !self.is_down.get() && self.upstreams.iter().all(silent) {
                 self.is_down.set(true);
+                self.ring();
                 let what = match self.settings.when_down {
                     WhenDown::Direct => "go out directly",
                     WhenDown::Reject => "are refused",
@@ -277,12 +294,14 @@ impl Client {
             return;
         };
         if self.is_down.replace(false) {
+            self.ring();
             log::info!("a server answers again: the LAN's connections go to it");
         }
         let current = self.current.get();
         let stays = rtt(current).is_some_and(|rtt| rtt.as_micros() <= best.as_micros() * u128::from(NEARER));
         if !stays && current != nearest {
             self.current.set(nearest);
+            self.ring();
             self.ahead.end_all();
             if let Some(upstream) = self.upstreams.get(nearest) {
                 log::info!("server {} is used from now on: {} ms", upstream.address, millis(best));

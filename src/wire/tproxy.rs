@@ -114,6 +114,8 @@ pub enum Quic {
     Block,
     /// It goes to the proxy as all UDP does.
     Proxy,
+    /// It leaves by the WANs as without a proxy.
+    Direct,
 }
 
 impl FromStr for Quic {
@@ -123,7 +125,33 @@ impl FromStr for Quic {
         match text {
             "block" => Ok(Quic::Block),
             "proxy" => Ok(Quic::Proxy),
-            _ => Err(["'", text, "' is none of block, proxy"].concat()),
+            "direct" => Ok(Quic::Direct),
+            _ => Err(["'", text, "' is none of block, proxy, direct"].concat()),
+        }
+    }
+}
+
+/// What becomes of IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ipv6 {
+    /// It goes to the proxy.
+    Proxy,
+    /// It leaves by the WANs as without a proxy.
+    Direct,
+    /// It is refused at once, so that hosts take IPv4: for a server that has none. A connection that was accepted here
+    /// first and broken there would be the host's last try.
+    Refuse,
+}
+
+impl FromStr for Ipv6 {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Ipv6, String> {
+        match text {
+            "proxy" => Ok(Ipv6::Proxy),
+            "direct" => Ok(Ipv6::Direct),
+            "refuse" => Ok(Ipv6::Refuse),
+            _ => Err(["'", text, "' is none of proxy, direct, refuse"].concat()),
         }
     }
 }
@@ -135,15 +163,15 @@ pub struct Rules {
     pub port: NonZeroU16,
     /// The devices by which the LAN's packets come in; never empty.
     pub lan: Vec<LanName>,
-    /// Whether IPv6 goes to the proxy too; else it leaves by the WANs as without one.
-    pub ipv6: bool,
+    /// IPv6's fate.
+    pub ipv6: Ipv6,
     /// QUIC's fate.
     pub quic: Quic,
 }
 
 /// What the tests of both tools have the rules for.
 #[cfg(test)]
-fn example(lan: &[&str], ipv6: bool, quic: Quic) -> Rules {
+fn example(lan: &[&str], ipv6: Ipv6, quic: Quic) -> Rules {
     Rules { port: USUAL_PORT, lan: lan.iter().map(|name| LanName::new(name).unwrap()).collect(), ipv6, quic }
 }
 

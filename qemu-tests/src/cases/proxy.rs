@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::cases;
 use super::proxy_router::{NFT, Router};
 use super::proxy_transfers::{ECHO, comes_back_whole, echo};
-use crate::answers::{ask_tcp, ask_udp};
+use crate::answers::{Kind, ask_tcp, ask_udp, serve};
 use crate::check;
 use crate::failure::{Doing, Result, failed};
 use crate::link::Wan;
@@ -22,6 +22,7 @@ use crate::runner::Case;
 pub const CASES: &[Case] = cases!("proxy":
     tcp_and_udp_of_the_lan_go_by_the_server,
     a_connection_that_is_half_closed_carries_all within 60,
+    ipv6_is_refused_at_once_where_the_server_has_none,
     without_a_server_the_lan_goes_out_directly_and_comes_back within 90,
     a_client_is_let_in_when_it_is_added_and_cut_off_when_it_is_removed within 60,
 );
@@ -78,6 +79,11 @@ pub fn only_by_the_server(router: &Router) -> Result {
         .map(drop)
 }
 
+/// The server is asked to reach this one over IPv6; whatever it says is an answer.
+pub fn name_server(router: &Router) -> Result {
+    serve(&router.lab.server, "name server", "[2620:fe::9]:53", Kind::Ordinary)
+}
+
 pub fn becomes(mut what: impl FnMut() -> Result<String>, expected: &str) -> Result {
     let start = Instant::now();
     loop {
@@ -101,6 +107,7 @@ pub fn logs() -> String {
 pub fn proxied(wans: &[Wan]) -> Result<(Router, Running, Manager)> {
     let router = Router::with(NFT, wans)?;
     only_by_the_server(&router)?;
+    name_server(&router)?;
     router.answers(&[("9.9.9.9:80", "silence")])?;
     let server = start_server(&router)?;
     let client = start_client(&router)?;
@@ -111,7 +118,7 @@ pub fn proxied(wans: &[Wan]) -> Result<(Router, Running, Manager)> {
 fn tcp_and_udp_of_the_lan_go_by_the_server() -> Result {
     let (router, mut server, mut client) = proxied(&[Wan::mbit(100)])?;
     // Servers that speak first, as ssh's does.
-    router.answers(&[("[2620:fe::9]:80", "server [2620:fe::9]:80")])?;
+    becomes(|| ask_tcp(router.lan()?, "[2620:fe::9]:80"), "server [2620:fe::9]:80")?;
     router
         .answers_udp(&[("9.9.9.9:80", "server 9.9.9.9:80"), ("[2620:fe::9]:80", "server [2620:fe::9]:80")])?;
     // The router's own services, and what nobody has.
@@ -126,6 +133,27 @@ fn tcp_and_udp_of_the_lan_go_by_the_server() -> Result {
     let rules = router.rules()?;
     check!(!rules.contains("bsbf_proxy"), "its rules are still there: {rules}");
     Ok(())
+}
+
+/// Before a connection stands, so that hosts take IPv4; and out of the proxy's way while no server answers.
+fn ipv6_is_refused_at_once_where_the_server_has_none() -> Result {
+    let router = Router::new(NFT)?;
+    only_by_the_server(&router)?;
+    let mut server = start_server(&router)?;
+    let _client = start_client(&router)?;
+    let lan = router.lan()?;
+    becomes(|| ask_tcp(lan, "9.9.9.9:80"), "server 9.9.9.9:80")?;
+    let asked = Instant::now();
+    router.answers(&[("[2620:fe::9]:80", "refused")])?;
+    let udp = ask_udp(lan, "[2620:fe::9]:80")?;
+    check!(udp == "refused", "UDP: {udp}");
+    check!(asked.elapsed() < Duration::from_millis(500), "after {:?}", asked.elapsed());
+    // Within the house, and the router itself.
+    router.answers(&[("[2a00:4::1]:80", "router [2a00:4::1]:80")])?;
+    server.child().kill()?;
+    server.child().wait()?;
+    router.lab.server.run("nft delete table inet only")?;
+    becomes(|| ask_tcp(lan, "[2620:fe::9]:80"), "server [2620:fe::9]:80")
 }
 
 /// What is sent comes back to its last byte, though the sender has said first that nothing more comes.

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::cases;
-use super::proxy::{UUID, becomes, logs, only_by_the_server, start_client, start_program, start_server};
+use super::proxy::{
+    UUID, becomes, logs, name_server, only_by_the_server, start_client, start_program, start_server,
+};
 use super::proxy_router::{NFT, Router};
 use super::proxy_transfers::{comes_back_whole, echo, many_at_once};
 use crate::answers::{ask_tcp, ask_udp};
@@ -52,6 +54,7 @@ fn our_client_and_the_server_of_sing_box() -> Result {
            "tcp_multi_path":true,"users":[{{"uuid":"{UUID}"}}]}}],"outbounds":[{{"type":"direct"}}]}}"#
     );
     let mut server = start_sing_box(&router.lab.server, "server", &config)?;
+    name_server(&router)?;
     let mut client = start_client(&router)?;
     all_goes_through(&router)?;
     check!(server.is_alive() && client.is_alive(), "one has ended: {}", logs());

@@ -60,7 +60,7 @@ fn brings_the_lan_to_the_proxy(tool: Tool) -> Result {
         ("203.0.113.1:443", "server 203.0.113.1:443"),
     ])?;
     router.answers(&[("9.9.9.9:443", "proxy 9.9.9.9:443")])?;
-    router.is_put(&["--quic", "proxy", "--no-ipv6"])?;
+    router.is_put(&["--quic", "proxy", "--ipv6", "direct"])?;
     router.answers_udp(&[
         ("9.9.9.9:443", "proxy 9.9.9.9:443"),
         ("[2620:fe::9]:443", "server [2620:fe::9]:443"),
@@ -114,7 +114,7 @@ fn is_put_in_and_taken_out_whole(tool: Tool) -> Result {
     refused("TCP over IPv4")?;
     serve(&router.lab.client, "proxy", PROXY[0], Kind::Transparent)?;
     refused("TCP over IPv6")?;
-    router.is_put(&["--no-ipv6"])?;
+    router.is_put(&["--ipv6", "direct"])?;
     router.is_taken()?;
     is_as_before("after IPv4 alone")?;
     serve(&router.lab.client, "proxy", PROXY[1], Kind::Transparent)?;

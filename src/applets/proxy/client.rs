@@ -16,6 +16,7 @@ use crate::logging;
 use crate::manager::RUN_DIR;
 use crate::proxy::accept;
 use crate::proxy::client::{Client, Settings, WhenDown, listening};
+use crate::proxy::ipv6;
 use crate::proxy::lan_udp::LanUdp;
 use crate::proxy_rules::{self, Firewall};
 use crate::sys::caps::{self, Capability};
@@ -27,7 +28,7 @@ use crate::sys::rundir::RunDir;
 use crate::sys::signals::DaemonSignals;
 use crate::sys::stream::{Listener, Protocol};
 use crate::tasks::spawn;
-use crate::wire::tproxy::{LanName, Quic, Rules, USUAL_PORT};
+use crate::wire::tproxy::{Ipv6, LanName, Quic, Rules, USUAL_PORT};
 use crate::wire::vless::Uuid;
 
 /// Carry the LAN's TCP and UDP over MPTCP to a server.
@@ -53,10 +54,10 @@ pub struct Args {
     /// leave the firewall's rules to somebody else
     #[argh(switch)]
     no_rules: bool,
-    /// leave IPv6 as it is: past the proxy
-    #[argh(switch)]
-    no_ipv6: bool,
-    /// block: refused, so that browsers take TCP; proxy: as all UDP (default: block)
+    /// auto: proxied if the server has it, else refused; direct: past the proxy; or proxy, refuse (default: auto)
+    #[argh(option, arg_name = "way", default = "None", from_str_fn(ipv6_way))]
+    ipv6: Option<Ipv6>,
+    /// block: refused, so that browsers take TCP; proxy: as all UDP; direct: past the proxy (default: block)
     #[argh(option, default = "Quic::Block")]
     quic: Quic,
     /// direct or reject: what becomes of connections while no server answers (default: direct)
@@ -81,6 +82,14 @@ fn when_down(text: &str) -> Result<WhenDown, String> {
     }
 }
 
+/// Nothing for what is found out.
+fn ipv6_way(text: &str) -> Result<Option<Ipv6>, String> {
+    match text {
+        "auto" => Ok(None),
+        _ => text.parse().map(Some),
+    }
+}
+
 /// Runs it until a signal ends it.
 pub fn run(args: Args) -> Outcome {
     logging::start_daemon(applet::level(args.verbose));
@@ -89,7 +98,8 @@ pub fn run(args: Args) -> Outcome {
         return usage("--server", "one at least expected");
     }
     let Some(lan) = LanName::all(&args.lan) else { return usage("--lan", "an interface expected") };
-    let rules = Rules { port: args.port.unwrap_or(USUAL_PORT), lan, ipv6: !args.no_ipv6, quic: args.quic };
+    let ipv6 = args.ipv6.unwrap_or(Ipv6::Refuse);
+    let rules = Rules { port: args.port.unwrap_or(USUAL_PORT), lan, ipv6, quic: args.quic };
     let file = &args.uuid_file;
     let text = files::read(file).map_err(|e| Error::new("read", file.display(), e))?;
     let user = std::str::from_utf8(&text).ok().and_then(|text| Uuid::parse(text.trim()));
@@ -120,7 +130,10 @@ pub fn run(args: Args) -> Outcome {
                 spawn(&executor, accept::each(tcp, move |stream| client.take(stream))).detach();
                 spawn(&executor, lan.clone().serve(udp)).detach();
             }
-            Err(e) if at.is_ipv6() && !rules.ipv6 => log::debug!("cannot listen at {at}: {e}"),
+            // A machine without it; what is refused or goes past the proxy needs no listener.
+            Err(e) if at.is_ipv6() && args.ipv6 != Some(Ipv6::Proxy) => {
+                log::debug!("cannot listen at {at}: {e}");
+            }
             Err(e) => return Err(Error::new("listen at", at, e)),
         }
     }
@@ -136,6 +149,16 @@ pub fn run(args: Args) -> Outcome {
     client.look_after_servers();
     if !args.no_rules {
         proxy_rules::put(&rules, Firewall::of_this_system())?;
+        if args.ipv6.is_none() {
+            let put = move |ipv6| {
+                log::info!("IPv6: {}", if ipv6 == Ipv6::Proxy { "it is proxied" } else { "it is refused" });
+                let rules = Rules { ipv6, ..rules.clone() };
+                if let Err(e) = proxy_rules::put(&rules, Firewall::of_this_system()) {
+                    log::warn!("{e}");
+                }
+            };
+            spawn(&executor, ipv6::look_after(client.clone(), put)).detach();
+        }
     }
     let tell = move || client.status();
     let ended = smol::block_on(executor.run(attend(&executor, &run_dir, CLIENT, signals, tell, || {})));

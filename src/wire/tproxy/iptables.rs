@@ -5,7 +5,7 @@
 //! out one by one, and one that is not there would be an error: so what `iptables-save` says comes first. Restoring
 //! twice leaves one of each.
 
-use super::{DIRECT_V4, DIRECT_V6, Quic, Rules};
+use super::{DIRECT_V4, DIRECT_V6, Ipv6, Quic, Rules};
 use crate::wire::rtnl::Family;
 
 /// A table of the kernel's and where in it the LAN's packets are met.
@@ -13,14 +13,14 @@ struct Place {
     table: &'static str,
     /// Up to the device's name.
     hook: &'static str,
-    /// Which packets of a device go to the chain.
-    which: &'static str,
 }
 
 /// TPROXY is for mangle alone (xt_TPROXY.c).
-const MANGLE: Place = Place { table: "*mangle\n", hook: "-I PREROUTING 1 -i ", which: "" };
+const MANGLE: Place = Place { table: "*mangle\n", hook: "-I PREROUTING 1 -i " };
 /// REJECT is for filter alone (ipt_REJECT.c).
-const FILTER: Place = Place { table: "*filter\n", hook: "-I FORWARD 1 -i ", which: " -p udp --dport 443" };
+const FILTER: Place = Place { table: "*filter\n", hook: "-I FORWARD 1 -i " };
+/// What is refused of the packets.
+const QUIC: &str = " -p udp --dport 443";
 
 /// The end of every line that jumps to our chain.
 const JUMP: &str = " -j BSBF_PROXY\n";
@@ -38,22 +38,31 @@ pub fn put(rules: &Rules, family: Family, saved: &str) -> String {
         Family::V6 => (DIRECT_V6, "::1", "icmp6-port-unreachable"),
     };
     let mut text = String::new();
+    if family == Family::V6 && rules.ipv6 == Ipv6::Refuse {
+        clear(&mut text, &MANGLE, saved);
+        open(&mut text, &FILTER, saved);
+        text += &format!(
+            "{BEGIN}{direct} -j RETURN\n-A BSBF_PROXY -p tcp -j REJECT --reject-with tcp-reset\n\
+             -A BSBF_PROXY -j REJECT --reject-with icmp6-port-unreachable\n"
+        );
+        hook(&mut text, &FILTER, "", rules);
+        return text;
+    }
     open(&mut text, &MANGLE, saved);
-    let block = rules.quic == Quic::Block;
-    let quic = if block { "-A BSBF_PROXY -p udp --dport 443 -j RETURN\n" } else { "" };
+    let quic = if rules.quic == Quic::Proxy { "" } else { "-A BSBF_PROXY -p udp --dport 443 -j RETURN\n" };
     let port = rules.port;
     text += &format!(
         "{BEGIN}{direct} -j RETURN\n-A BSBF_PROXY -m addrtype --dst-type LOCAL -j RETURN\n{quic}\
          -A BSBF_PROXY -p tcp -j TPROXY --tproxy-mark 0x1/0x7 --on-ip {here} --on-port {port}\n\
          -A BSBF_PROXY -p udp -j TPROXY --tproxy-mark 0x1/0x7 --on-ip {here} --on-port {port}\n"
     );
-    hook(&mut text, &MANGLE, rules);
-    if block {
+    hook(&mut text, &MANGLE, "", rules);
+    if rules.quic == Quic::Block {
         open(&mut text, &FILTER, saved);
         text += &format!(
             "{BEGIN}{direct} -j RETURN\n-A BSBF_PROXY -p udp --dport 443 -j REJECT --reject-with {refusal}\n"
         );
-        hook(&mut text, &FILTER, rules);
+        hook(&mut text, &FILTER, QUIC, rules);
     } else {
         clear(&mut text, &FILTER, saved);
     }
@@ -89,12 +98,13 @@ fn open(text: &mut String, place: &Place, saved: &str) -> bool {
     found
 }
 
-/// In front of all other rules: one of them may accept, or mark for itself.
-fn hook(text: &mut String, place: &Place, rules: &Rules) {
+/// Brings these packets of the LAN's devices to our chain, in front of all other rules: one of them may accept, or mark
+/// for itself.
+fn hook(text: &mut String, place: &Place, which: &str, rules: &Rules) {
     for name in rules.lan.iter().rev() {
         text.push_str(place.hook);
         text.push_str(name.as_str());
-        text.push_str(place.which);
+        text.push_str(which);
         text.push_str(JUMP);
     }
     text.push_str("COMMIT\n");
@@ -157,12 +167,12 @@ COMMIT
 -I FORWARD 1 -i br-lan -p udp --dport 443 -j BSBF_PROXY
 COMMIT
 ";
-        assert_eq!(put(&example(&["br-lan", "eth0.2"], true, Quic::Block), Family::V6, ""), text);
+        assert_eq!(put(&example(&["br-lan", "eth0.2"], Ipv6::Proxy, Quic::Block), Family::V6, ""), text);
     }
 
     #[test]
     fn again_takes_the_jumps_out_first_and_the_refusal_if_it_is_not_asked() {
-        let text = put(&example(&["br-lan"], true, Quic::Proxy), Family::V4, SAVED);
+        let text = put(&example(&["br-lan"], Ipv6::Proxy, Quic::Proxy), Family::V4, SAVED);
         let begin = "*mangle
 -D PREROUTING -i br-lan -j BSBF_PROXY
 :BSBF_PROXY - [0:0]
@@ -176,6 +186,27 @@ COMMIT
 -D FORWARD -i br-lan -p udp -m udp --dport 443 -j BSBF_PROXY
 -F BSBF_PROXY
 -X BSBF_PROXY
+COMMIT
+";
+        assert!(text.starts_with(begin) && text.ends_with(end), "{text}");
+    }
+
+    #[test]
+    fn refused_ipv6_goes_to_no_proxy() {
+        let text = put(&example(&["br-lan"], Ipv6::Refuse, Quic::Block), Family::V6, SAVED);
+        let begin = "*mangle
+-D PREROUTING -i br-lan -j BSBF_PROXY
+-F BSBF_PROXY
+-X BSBF_PROXY
+COMMIT
+*filter
+-D FORWARD -i br-lan -p udp -m udp --dport 443 -j BSBF_PROXY
+:BSBF_PROXY - [0:0]
+";
+        let end = "::/3,4000::/2,8000::/1,2001::/23,2001:db8::/32,3fff::/20 -j RETURN
+-A BSBF_PROXY -p tcp -j REJECT --reject-with tcp-reset
+-A BSBF_PROXY -j REJECT --reject-with icmp6-port-unreachable
+-I FORWARD 1 -i br-lan -j BSBF_PROXY
 COMMIT
 ";
         assert!(text.starts_with(begin) && text.ends_with(end), "{text}");

@@ -1,7 +1,7 @@
 //! The rules for `nft -f -`, in a table of their own: `fw4 reload` flushes only its own, and a mistake in ours cannot
 //! take the router's firewall with it. What is read at once takes effect at once or not at all (nft(8)).
 
-use super::{DIRECT_V4, DIRECT_V6, Quic, Rules};
+use super::{DIRECT_V4, DIRECT_V6, Ipv6, Quic, Rules};
 
 /// Takes the table out. The first line makes it, so that the second finds one: `destroy` is newer than OpenWrt 22.03.
 pub const TAKE: &str = "table inet bsbf_proxy\ndelete table inet bsbf_proxy\n";
@@ -34,6 +34,11 @@ const TPROXY: &str = "\t\tmeta nfproto ipv4 meta l4proto { tcp, udp } tproxy ip 
     meta mark set meta mark & 0xfffffff8 | 0x1
 ";
 
+/// Other refusals than these are only hints to a host, which goes on waiting (icmpv6_err_convert, net/ipv6/icmp.c).
+const REFUSE: &str = "\t\tmeta nfproto ipv6 meta l4proto tcp reject with tcp reset
+\t\tmeta nfproto ipv6 reject with icmpv6 type port-unreachable
+";
+
 /// Puts the rules in, in the place of those that are there.
 pub fn put(rules: &Rules) -> String {
     let mut lan = String::new();
@@ -42,17 +47,23 @@ pub fn put(rules: &Rules) -> String {
         lan.push_str(name.as_str());
         lan.push_str("\", ");
     }
-    let block = rules.quic == Quic::Block;
+    let (block, refuse) = (rules.quic == Quic::Block, rules.ipv6 == Ipv6::Refuse);
     let mut text = format!(
         "{TAKE}define port = {}\ndefine lan = {{ {lan}}}\ndefine direct4 = {{ {DIRECT_V4} }}\n\
-         define direct6 = {{ {} }}\n{PREROUTING}{DIRECT}\t\tfib daddr type local return\n{}{TPROXY}",
+         define direct6 = {{ {} }}\n{PREROUTING}{DIRECT}\t\tfib daddr type local return\n{}{}{TPROXY}",
         rules.port,
-        if rules.ipv6 { DIRECT_V6 } else { "::/0" },
-        if block { "\t\tudp dport 443 return\n" } else { "" },
+        if rules.ipv6 == Ipv6::Direct { "::/0" } else { DIRECT_V6 },
+        if refuse { "\t\tmeta nfproto ipv6 return\n" } else { "" },
+        if rules.quic == Quic::Proxy { "" } else { "\t\tudp dport 443 return\n" },
     );
-    if block {
+    if block || refuse {
         text.push_str(FORWARD);
         text.push_str(DIRECT);
+    }
+    if refuse {
+        text.push_str(REFUSE);
+    }
+    if block {
         text.push_str("\t\tudp dport 443 reject with icmpx type port-unreachable\n");
     }
     text.push_str("\t}\n}\n");
@@ -100,12 +111,12 @@ table inet bsbf_proxy {
 \t}
 }
 ";
-        assert_eq!(put(&example(&["br-lan", "eth0.2"], true, Quic::Block)), text);
+        assert_eq!(put(&example(&["br-lan", "eth0.2"], Ipv6::Proxy, Quic::Block)), text);
     }
 
     #[test]
     fn without_ipv6_and_with_quic() {
-        let text = put(&example(&["br-lan"], false, Quic::Proxy));
+        let text = put(&example(&["br-lan"], Ipv6::Direct, Quic::Proxy));
         let rules = "
 \t\tip6 daddr $direct6 return
 \t\tfib daddr type local return
@@ -116,5 +127,19 @@ table inet bsbf_proxy {
 ";
         assert!(text.ends_with(rules) && text.contains("\ndefine direct6 = { ::/0 }\n"), "{text}");
         assert!(!text.contains("chain forward"), "{text}");
+    }
+    #[test]
+    fn refused_ipv6_and_direct_quic() {
+        let text = put(&example(&["br-lan"], Ipv6::Refuse, Quic::Direct));
+        let before =
+            "\t\tfib daddr type local return\n\t\tmeta nfproto ipv6 return\n\t\tudp dport 443 return\n";
+        assert!(text.contains(before), "{text}");
+        let after = "\t\tip6 daddr $direct6 return
+\t\tmeta nfproto ipv6 meta l4proto tcp reject with tcp reset
+\t\tmeta nfproto ipv6 reject with icmpv6 type port-unreachable
+\t}
+}
+";
+        assert!(text.ends_with(after), "{text}");
     }
 }

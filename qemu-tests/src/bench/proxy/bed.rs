@@ -158,7 +158,7 @@ impl Proxy {
         let began = Instant::now();
         // Once somebody listens.
         loop {
-            let put = ["proxy-rules", "put", "--lan", "lan0", "--firewall", "nft", "--no-ipv6"];
+            let put = ["proxy-rules", "put", "--lan", "lan0", "--firewall", "nft", "--ipv6", "direct"];
             let mut command = router.command(&binary.to_string_lossy());
             let done = command.args(put).output().doing("put the rules in")?;
             if done.status.success() {

@@ -1,0 +1,76 @@
+//! Whether the server in use reaches the Internet over IPv6: it is asked to bring a question to well-known name servers
+//! there. While it cannot, hosts are better refused at once than let in here and broken off there.
+
+use std::io;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use smol::future::FutureExt;
+
+use super::client::{Client, Upstream, Way};
+use super::relay::skip_head;
+use crate::wire::tproxy::Ipv6;
+use crate::wire::vless::{Command, Destination, Request};
+
+/// Name servers for everybody, of two operators: 2620:fe::9 and 2606:4700:4700::1111.
+const HOSTS: [Ipv6Addr; 2] = [
+    Ipv6Addr::new(0x2620, 0xfe, 0, 0, 0, 0, 0, 9),
+    Ipv6Addr::new(0x2606, 0x4700, 0x4700, 0, 0, 0, 0, 0x1111),
+];
+const PORT: u16 = 53;
+/// The root's name servers, asked over TCP (RFC 1035, 4.1 and 4.2.2): length, number, RD, one question, its name, NS, IN.
+const QUESTION: [u8; 19] = [0, 17, 0xb5, 0xbf, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1];
+/// For an answer.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// Until the next question: where it was answered, where it was not, and where the server itself was silent.
+const YES: Duration = Duration::from_secs(3600);
+const NO: Duration = Duration::from_secs(60);
+const UNKNOWN: Duration = Duration::from_secs(5);
+
+/// Asks whenever another server is in use, and now and then, and hands over what becomes of IPv6 each time that it changes.
+pub async fn look_after(client: Rc<Client>, put: impl Fn(Ipv6)) {
+    let mut last = Ipv6::Refuse;
+    loop {
+        let (ipv6, wait) = match client.way() {
+            Way::Server(upstream) => match has_ipv6(&client, &upstream).await {
+                Ok(true) => (Ipv6::Proxy, YES),
+                Ok(false) => (Ipv6::Refuse, NO),
+                Err(_) => (last, UNKNOWN),
+            },
+            // It goes out as whatever the proxy takes.
+            Way::Direct => (Ipv6::Proxy, YES),
+            Way::Reject => (Ipv6::Refuse, YES),
+        };
+        if ipv6 != last {
+            last = ipv6;
+            put(ipv6);
+        }
+        let late = async {
+            smol::Timer::after(wait).await;
+        };
+        client.another_way().or(late).await;
+    }
+}
+
+/// # Errors
+/// The server itself does not answer.
+async fn has_ipv6(client: &Client, upstream: &Upstream) -> io::Result<bool> {
+    for host in HOSTS {
+        let stream = client.connect(upstream).await?;
+        let command = Command::Tcp(Destination::Address(SocketAddr::new(host.into(), PORT)));
+        let said = [&Request { user: client.settings.user, command }.bytes(), &QUESTION[..]].concat();
+        let asks = async {
+            stream.write_all(&said).await?;
+            io::Result::Ok(skip_head(&stream).await? && stream.read(&mut [0]).await? > 0)
+        };
+        let late = async {
+            smol::Timer::after(PATIENCE).await;
+            Err(io::ErrorKind::TimedOut.into())
+        };
+        if asks.or(late).await.unwrap_or(false) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
