@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::{self, ErrorKind::WouldBlock};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -182,7 +183,8 @@ impl Server {
             return log::debug!("somebody has a UUID that is no client's");
         };
         account.open.set(account.open.get() + 1);
-        let carried = async {
+        // Where they are, for a moved future takes its room twice.
+        let carried = pin!(async {
             // Nobody keeps the room for a beginning longer than it lasts.
             match Box::pin(self.begin_for(&account, stream, request.command, rest)).await? {
                 Some((stream, remote)) => {
@@ -191,11 +193,11 @@ impl Server {
                 }
                 None => Ok(()),
             }
-        };
-        let gone = async {
+        });
+        let gone = pin!(async {
             account.gone().await;
             Ok(())
-        };
+        });
         if let Err(e) = carried.or(gone).await {
             log::debug!("client {}: {e}", account.client.borrow().id);
         }

@@ -10,7 +10,7 @@ use nix::sys::socket::{
     self, AddressFamily, Backlog, MsgFlags, Shutdown, SockaddrStorage, setsockopt, sockopt,
 };
 use smol::Async;
-use smol::future::FutureExt;
+use smol::future::{self, FutureExt};
 
 /// MPTCP's protocol number (uapi/linux/in.h).
 const IPPROTO_MPTCP: libc::c_int = 262;
@@ -118,20 +118,21 @@ impl Stream {
         Ok(retry(|| socket::send(self.0.as_raw_fd(), bytes, flags))?)
     }
 
-    /// Waits until there is something to read, its end included.
+    /// Waits until there is something to read, its end included. One task at a time may.
     ///
     /// # Errors
     /// What the system says.
     pub async fn readable(&self) -> io::Result<()> {
-        self.0.readable().await
+        // Unlike `Async::readable`, without an allocation for those who wait: there is one.
+        future::poll_fn(|context| self.0.poll_readable(context)).await
     }
 
-    /// Waits until there is room to write.
+    /// Waits until there is room to write. One task at a time may.
     ///
     /// # Errors
     /// What the system says.
     pub async fn writable(&self) -> io::Result<()> {
-        self.0.writable().await
+        future::poll_fn(|context| self.0.poll_writable(context)).await
     }
 
     /// Reads into all of `buffer`, or less at its end.
