@@ -39,6 +39,11 @@ const MUCH: usize = 64 << 10;
 const MOST: usize = 2048;
 /// Addresses that answers come from at a time.
 const MOST_ANSWERING: usize = 512;
+/// A connection by which nothing has come for so long, although something was sent, may hang: its WAN has died, and no
+/// other carries it (a carrier has made plain TCP of it, say). Then sessions go on by another one; but one that is as old
+/// as that, for there are hosts that nobody answers.
+const SILENT: Duration = Duration::from_secs(3);
+const YOUNG: Duration = Duration::from_secs(10);
 /// A shared connection without sessions is kept so long, for the next.
 const LINGER: Duration = Duration::from_secs(60);
 
@@ -79,6 +84,9 @@ struct Link {
     sessions: RefCell<HashMap<u16, Weak<Session>>>,
     next: Cell<u16>,
     is_broken: Cell<bool>,
+    began: Time,
+    /// When the first datagram was sent since the last one came.
+    asked: Cell<Option<Time>>,
 }
 
 impl LanUdp {
@@ -157,6 +165,7 @@ impl LanUdp {
         if session.bytes.get() > MUCH {
             self.give_own_link(&session);
         }
+        self.leave_silent_link(&session, now);
         self.send(&session, to, data);
     }
 
@@ -203,6 +212,7 @@ impl LanUdp {
                 };
                 if link.out.push(&frame) {
                     *is_new = false;
+                    link.asked.set(link.asked.get().or_else(|| Some(session.last.get())));
                 }
             }
             Outlet::Direct(sockets) => {
@@ -230,7 +240,11 @@ impl LanUdp {
     fn shared_link(self: &Rc<Self>, upstream: &Rc<Upstream>) -> Rc<Link> {
         let mut shared = self.shared.borrow_mut();
         if let Some(link) = shared.upgrade().filter(|link| link.leads_to(upstream)) {
-            return link;
+            if !link.is_silent(clock::now()) {
+                return link;
+            }
+            // They may hang as it does.
+            self.client.ahead.end_all();
         }
         let link = self.open_link(upstream, LINGER);
         *shared = Rc::downgrade(&link);
@@ -246,10 +260,17 @@ impl LanUdp {
         if !is_shared {
             return;
         }
-        let own = self.open_link(&upstream, SWEEP);
-        if let Some(number) = own.number() {
-            own.sessions.borrow_mut().insert(number, Rc::downgrade(session));
-            *outlet = Outlet::Link { link: own, number, is_new: true };
+        self.open_link(&upstream, SWEEP).carry(session, &mut outlet);
+    }
+
+    /// Has a session go on by another connection if its own may hang.
+    fn leave_silent_link(self: &Rc<Self>, session: &Rc<Session>, now: Time) {
+        let mut outlet = session.outlet.borrow_mut();
+        if !matches!(&*outlet, Outlet::Link { link, .. } if link.is_silent(now)) {
+            return;
+        }
+        if let Way::Server(upstream) = self.client.way() {
+            self.shared_link(&upstream).carry(session, &mut outlet);
         }
     }
 
@@ -262,6 +283,8 @@ impl LanUdp {
             sessions: RefCell::default(),
             next: Cell::new(0),
             is_broken: Cell::new(false),
+            began: clock::now(),
+            asked: Cell::new(None),
         });
         let (lan, of) = (self.clone(), link.clone());
         let task = async move {
@@ -307,6 +330,7 @@ impl LanUdp {
 
     /// A frame from the server.
     fn answer(&self, link: &Rc<Link>, frame: Frame<'_>) {
+        link.asked.set(None);
         let session = link.sessions.borrow().get(&frame.session).and_then(Weak::upgrade);
         let Some(session) = session.filter(|session| session.is_on(link)) else { return };
         if let Status::End { .. } = frame.status {
@@ -412,6 +436,19 @@ impl Link {
     /// Whether datagrams get to this server by it.
     fn leads_to(&self, upstream: &Rc<Upstream>) -> bool {
         !self.is_broken.get() && Rc::ptr_eq(&self.upstream, upstream)
+    }
+
+    /// Whether it may hang.
+    fn is_silent(&self, now: Time) -> bool {
+        now.since(self.began) >= YOUNG && self.asked.get().is_some_and(|asked| now.since(asked) >= SILENT)
+    }
+
+    /// Takes a session over, with its id, by which the server knows it again.
+    fn carry(self: Rc<Self>, session: &Rc<Session>, outlet: &mut Outlet) {
+        if let Some(number) = self.number() {
+            self.sessions.borrow_mut().insert(number, Rc::downgrade(session));
+            *outlet = Outlet::Link { link: self, number, is_new: true };
+        }
     }
 
     /// A number that no session has here.

@@ -114,28 +114,29 @@ async fn carry(from: &Stream, to: &Stream, start: Start, flow: &Flow) -> io::Res
     let mut splices = true;
     let mut turn = Turn::default();
     loop {
-        let step = if splices && chunk == BULK { splice(from, to) } else { step(from, to, chunk) };
-        let moved = match step {
-            Err(e) if splices && e.kind() == InvalidInput => {
-                splices = false;
-                continue;
-            }
-            Err(e) => return Err(e),
-            Ok(Step::Empty) => {
+        let is_bulk = splices && chunk == BULK;
+        let spliced = if is_bulk { splice(from, to)? } else { None };
+        splices &= !is_bulk || spliced.is_some();
+        let done = match spliced {
+            Some(done) => done,
+            None => step(from, to, chunk)?,
+        };
+        let moved = match done {
+            Step::Empty => {
                 from.readable().await?;
                 continue;
             }
-            Ok(Step::End) => {
+            Step::End => {
                 to.end();
                 return Ok(());
             }
-            Ok(Step::Moved(bytes)) => {
+            Step::Moved(bytes) => {
                 if bytes == chunk {
                     chunk = (chunk * 2).min(BULK);
                 }
                 bytes
             }
-            Ok(Step::Stuck(bytes, rest)) => {
+            Step::Stuck(bytes, rest) => {
                 chunk = (chunk / 2).max(SMALL_CHUNK);
                 let mut left = Some(rest);
                 while let Some(rest) = left {
@@ -150,25 +151,26 @@ async fn carry(from: &Stream, to: &Stream, start: Start, flow: &Flow) -> io::Res
     }
 }
 
-/// Has the kernel hand on what is there.
-fn splice(from: &Stream, to: &Stream) -> io::Result<Step> {
-    // Without descriptors for a pipe it is copied.
-    let Ok(pipe) = pipes::take() else { return step(from, to, BULK) };
+/// Has the kernel hand on what is there; nothing if it cannot, and nothing was taken then.
+fn splice(from: &Stream, to: &Stream) -> io::Result<Option<Step>> {
+    // There may be no descriptors for a pipe.
+    let Ok(pipe) = pipes::take() else { return Ok(None) };
     let filled = match pipe.fill(from, BULK) {
         Ok(filled) if filled > 0 => filled,
         other => {
             pipes::give(pipe);
             return match other {
-                Ok(_) => Ok(Step::End),
-                Err(e) if e.kind() == WouldBlock => Ok(Step::Empty),
+                Ok(_) => Ok(Some(Step::End)),
+                Err(e) if e.kind() == WouldBlock => Ok(Some(Step::Empty)),
+                Err(e) if e.kind() == InvalidInput => Ok(None),
                 Err(e) => Err(e),
             };
         }
     };
-    Ok(match Rest::Piped(pipe, filled).go(to)? {
+    Ok(Some(match Rest::Piped(pipe, filled).go(to)? {
         Some(rest) => Step::Stuck(filled, rest),
         None => Step::Moved(filled),
-    })
+    }))
 }
 
 /// Reads once and writes what was read, with the buffer that all share.

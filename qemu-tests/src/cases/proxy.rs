@@ -23,6 +23,7 @@ pub const CASES: &[Case] = cases!("proxy":
     tcp_and_udp_of_the_lan_go_by_the_server,
     a_connection_that_is_half_closed_carries_all within 60,
     ipv6_is_refused_at_once_where_the_server_has_none,
+    datagrams_leave_a_connection_that_hangs within 60,
     without_a_server_the_lan_goes_out_directly_and_comes_back within 90,
     a_client_is_let_in_when_it_is_added_and_cut_off_when_it_is_removed within 60,
 );
@@ -154,6 +155,23 @@ fn ipv6_is_refused_at_once_where_the_server_has_none() -> Result {
     server.child().wait()?;
     router.lab.server.run("nft delete table inet only")?;
     becomes(|| ask_tcp(lan, "[2620:fe::9]:80"), "server [2620:fe::9]:80")
+}
+
+/// Every connection that stands swallows what it is given, as when the WAN of plain TCP has died; new ones work.
+fn datagrams_leave_a_connection_that_hangs() -> Result {
+    let (router, _server, _client) = proxied(&[Wan::mbit(100)])?;
+    let lan = router.lan()?;
+    becomes(|| ask_udp(lan, "9.9.9.9:80"), "server 9.9.9.9:80")?;
+    let standing = router.lab.client.run("ss -Htn dport = :32768")?;
+    let ports: Vec<&str> =
+        standing.lines().filter_map(|line| line.split_whitespace().nth(3)?.rsplit(':').next()).collect();
+    check!(!ports.is_empty(), "no connection stands: {standing}");
+    router.lab.server.run(&format!(
+        "nft table inet hang {{ chain input {{ type filter hook input priority -10 ; tcp sport {{ {} }} drop ; }} ; }}",
+        ports.join(",")
+    ))?;
+    check!(ask_udp(lan, "9.9.9.9:80")? == "silence", "the connection does not hang");
+    becomes(|| ask_udp(lan, "9.9.9.9:80"), "server 9.9.9.9:80")
 }
 
 /// What is sent comes back to its last byte, though the sender has said first that nothing more comes.
