@@ -366,7 +366,10 @@ impl LanUdp {
                         return;
                     }
                 }
-                Err(e) => log::debug!("a session past the proxy: {e}"),
+                Err(e) => {
+                    log::debug!("a session past the proxy: {e}");
+                    turn.done().await;
+                }
             }
         }
     }

@@ -38,6 +38,8 @@ const BURST: Duration = Duration::from_secs(3);
 const MOST_AT_ONCE: usize = 4096;
 /// The same of all hosts.
 const MOST_AT_ONCE_OF_ALL: usize = 16_384;
+/// Connections of one client: descriptors are for all of them.
+const MOST_OF_A_CLIENT: u32 = 16_384;
 /// For a host of the Internet to answer.
 const CONNECT: Duration = Duration::from_secs(15);
 
@@ -182,6 +184,10 @@ impl Server {
         let Some(account) = self.accounts.borrow().find(&request.user) else {
             return log::debug!("somebody has a UUID that is no client's");
         };
+        if account.open.get() >= MOST_OF_A_CLIENT {
+            log::debug!("client {} has too many connections", account.client.borrow().id);
+            return stream.reset();
+        }
         account.open.set(account.open.get() + 1);
         // Where they are, for a moved future takes its room twice.
         let carried = pin!(async {

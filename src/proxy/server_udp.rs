@@ -122,7 +122,10 @@ async fn answers(session: Weak<Session>, socket: Rc<Datagrams>) {
                 }
             }
             // A host said that nobody listens: the next datagram may find somebody.
-            Err(e) => log::debug!("a session's socket: {e}"),
+            Err(e) => {
+                log::debug!("a session's socket: {e}");
+                turn.done().await;
+            }
         }
     }
 }
@@ -301,7 +304,10 @@ pub async fn one(
                     stream.write_all(&packet).await?;
                 }
                 Err(e) if io::Error::kind(&e) == io::ErrorKind::WouldBlock => socket.readable().await?,
-                Err(e) => log::debug!("{to}: {e}"),
+                Err(e) => {
+                    log::debug!("{to}: {e}");
+                    turn.done().await;
+                }
             }
         }
     };
