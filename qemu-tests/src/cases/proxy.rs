@@ -31,13 +31,22 @@ pub const UUID: &str = "6ba85e17-9dad-410e-809f-00c04fd430c8";
 const CLIENTS: &str = "/run/clients";
 
 pub fn start_server(router: &Router) -> Result<Running> {
+    start_server_in(&router.lab.server)
+}
+
+/// Starts the server in this namespace, for one client.
+pub fn start_server_in(server: &Ns) -> Result<Running> {
     fs::write(CLIENTS, format!("0 {UUID} -\n")).doing("write the list of clients")?;
-    start_server_with(router, CLIENTS)
+    serve_clients(server, CLIENTS)
 }
 
 pub fn start_server_with(router: &Router, clients: &str) -> Result<Running> {
+    serve_clients(&router.lab.server, clients)
+}
+
+fn serve_clients(server: &Ns, clients: &str) -> Result<Running> {
     let arguments = ["proxy", "server", "-v", "-v", "--clients", clients, "--run-dir", "/run/server"];
-    start_program(&router.lab.server, &manager::binary()?, &arguments, "server")
+    start_program(server, &manager::binary()?, &arguments, "server")
 }
 
 /// Starts a program whose log is that of the "server" or of the "client".
