@@ -102,8 +102,6 @@ pub fn run(paths: &Paths, targets: &[Target], tests: &[&str], sum: &mut Tally) {
 
 impl Common {
     fn find(paths: &Paths, targets: &[Target]) -> Result<Common> {
-        // The proxy's server is on this machine.
-        lab::build_host(paths)?;
         Ok(Common { tools: Tools::find(paths, targets)?, cache: Cache::find()?, lab: lab::build(paths)? })
     }
 }
