@@ -23,7 +23,7 @@ const COMMON: [&str; 8] = [
 ];
 
 /// What every guest has and the kernel loads when somebody wants it: the firewall of the tests and of the proxy.
-const ON_DEMAND: [&str; 9] = [
+const ON_DEMAND: [&str; 8] = [
     "nf_tables",
     "nft_chain_nat",
     "nft_ct",
@@ -31,7 +31,6 @@ const ON_DEMAND: [&str; 9] = [
     "nft_masq",
     "nft_nat",
     "nft_reject_inet",
-    "nft_socket",
     "nft_tproxy",
 ];
 
