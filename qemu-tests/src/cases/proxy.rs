@@ -51,7 +51,7 @@ fn serve_clients(server: &Ns, clients: &str) -> Result<Running> {
 }
 
 /// Skips where the binary under test is one for routers with little flash. No build can read a list that is a directory.
-fn has_server() -> Result {
+pub fn has_server() -> Result {
     let said = manager::run_alone(&["proxy", "server", "--clients", "/"])?.stderr;
     if said.contains("this build is for routers") { skipped("this bsbf has no server") } else { Ok(()) }
 }

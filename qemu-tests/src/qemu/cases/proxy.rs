@@ -113,6 +113,8 @@ fn prepare(rig: &Rig) -> Result {
     for to in ASKED {
         serve(&rig.far.server, "server", to, Kind::Ordinary)?;
     }
+    // By which the server is found to reach the Internet over IPv6.
+    serve(&rig.far.server, "name server", &format!("[{HOST_V6}]:53"), Kind::Ordinary)?;
     echo_in(&rig.far.server)?;
     rig.lan.ip_batch("address add 2a00:4::2/64 dev eth0 nodad\nroute add default via 2a00:4::1\n")?;
     rig.agent.shell(ADDRESSES)?;
