@@ -13,17 +13,20 @@ use nix::sys::socket::{
     SockaddrStorage, bind, connect, listen, recvmsg, setsockopt, socket,
     sockopt::{ReceiveTimeout, SendTimeout},
 };
-use nix::sys::time::TimeVal;
+use nix::sys::time::{TimeVal, TimeValLike};
 
 use crate::failure::{Doing, Result};
 use crate::ns::Ns;
-use crate::sys;
+use crate::{runner, sys};
 
 /// IPV6_TRANSPARENT and IPV6_RECVORIGDSTADDR (include/uapi/linux/in6.h), which libc has not for every C library.
 const IPV6_TRANSPARENT: i32 = 75;
 const IPV6_RECVORIGDSTADDR: i32 = 74;
+
 /// An answer that takes longer does not come.
-const PATIENCE: TimeVal = TimeVal::new(1, 0);
+fn patience() -> TimeVal {
+    TimeVal::seconds(runner::patience().into())
+}
 
 /// Whether a service answers for its own address or for those that its packets were on the way to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +63,8 @@ pub fn ask_tcp_from(ns: &Ns, from: Option<&str>, to: &str) -> Result<String> {
     let ask = || -> io::Result<String> {
         let fd = open(SockType::Stream, from, Kind::Ordinary)?;
         // Of connect(2) too.
-        setsockopt(&fd, SendTimeout, &PATIENCE)?;
-        setsockopt(&fd, ReceiveTimeout, &PATIENCE)?;
+        setsockopt(&fd, SendTimeout, &patience())?;
+        setsockopt(&fd, ReceiveTimeout, &patience())?;
         connect(fd.as_raw_fd(), &SockaddrStorage::from(to))?;
         let mut text = String::new();
         TcpStream::from(fd).read_to_string(&mut text)?;
@@ -80,7 +83,7 @@ pub fn ask_udp_from(ns: &Ns, from: Option<&str>, to: &str) -> Result<String> {
     let (from, to) = addresses(from, to)?;
     let ask = || -> io::Result<String> {
         let socket = UdpSocket::bind(from)?;
-        setsockopt(&socket, ReceiveTimeout, &PATIENCE)?;
+        setsockopt(&socket, ReceiveTimeout, &patience())?;
         // Connected: what another address answers does not come, and a refusal does.
         socket.connect(to)?;
         socket.send(b"who are you?")?;

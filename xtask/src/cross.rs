@@ -78,6 +78,7 @@ impl Tools {
         }
         let toolchain = Toolchain::find()?;
         let zig = Zig::find(paths)?;
+        // It knows the names, and is the server of routers under test.
         lab::build_host(paths)?;
         let list = process::output(Command::new(paths.host_binary()).arg("--list"))?;
         Ok(Tools { toolchain, zig, list })

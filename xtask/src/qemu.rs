@@ -1,7 +1,7 @@
 //! `qemu`: virtual routers, one for each architecture, in which the lab runs its tests.
 //!
-//! A guest is a kernel, busybox and iproute2's `ip` from Debian, kept in a cache outside the repository; and our
-//! binary, the lab and the files of qemu-tests/router/, new each time. What the lab has to know of it is in
+//! A guest is a kernel, busybox, iproute2's `ip` and the firewall's tool from Debian, kept in a cache outside the
+//! repository; and our binary, the lab and the files of qemu-tests/router/, new each time. What the lab has to know of it is in
 //! target/qemu/ARCH/machine.json.
 
 mod apt;

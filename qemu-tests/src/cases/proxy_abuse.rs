@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::cases;
 use super::proxy::{
-    UUID, becomes, logs, only_by_the_server, proxied, start_client, start_program, start_server,
+    UUID, becomes, has_server, logs, only_by_the_server, proxied, start_client, start_program, start_server,
 };
 use super::proxy_router::{NFT, Router};
 use super::proxy_transfers::{ECHO, echo};
@@ -128,6 +128,7 @@ fn of_silent_connections_the_oldest_go() -> Result {
 /// circles meanwhile.
 fn without_descriptors_it_waits_and_goes_on() -> Result {
     let router = Router::new(NFT)?;
+    has_server()?;
     only_by_the_server(&router)?;
     fs::write("/run/clients", format!("0 {UUID} -\n")).doing("write the list of clients")?;
     let binary = manager::binary()?;

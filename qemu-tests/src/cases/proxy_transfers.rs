@@ -18,6 +18,7 @@ use crate::counters::Reading;
 use crate::failure::{Doing, Result};
 use crate::link::Wan;
 use crate::manager::Manager;
+use crate::ns::Ns;
 use crate::runner::Case;
 
 pub const CASES: &[Case] = cases!("proxy_transfers":
@@ -35,7 +36,11 @@ const LITTLE: usize = 3000;
 
 /// Starts the service.
 pub fn echo(router: &Router) -> Result {
-    let server = &router.lab.server;
+    echo_in(&router.lab.server)
+}
+
+/// Starts it in this namespace.
+pub fn echo_in(server: &Ns) -> Result {
     let listener = server.enter(|| TcpListener::bind(ECHO)).doing("listen")?;
     server.thread("echo", move || {
         for stream in listener.incoming().flatten() {
@@ -55,6 +60,12 @@ fn pattern(number: u32, length: usize) -> Vec<u8> {
 
 /// A host of the LAN sends so much, says that nothing more comes, and reads to the end: all of it comes back.
 pub fn comes_back_whole(router: &Router, length: usize) -> Result {
+    check!(is_returned(router.lan()?, length)?, "something else came back: {}", logs());
+    Ok(())
+}
+
+/// The same of a host in this namespace; whether it came back as it was sent.
+pub fn is_returned(lan: &Ns, length: usize) -> Result<bool> {
     let sent = pattern(0, length);
     let transfer = || -> io::Result<bool> {
         let mut out = TcpStream::connect(ECHO)?;
@@ -71,9 +82,7 @@ pub fn comes_back_whole(router: &Router, length: usize) -> Result {
             Ok(got == sent)
         })
     };
-    let same = router.lan()?.enter(transfer).doing("send and receive")?;
-    check!(same, "something else came back: {}", logs());
-    Ok(())
+    lan.enter(transfer).doing("send and receive")
 }
 
 /// So many connections that are all open before the first of them says its last word, each with bytes of its own.

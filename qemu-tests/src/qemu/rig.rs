@@ -173,11 +173,11 @@ impl Rig {
     }
 
     /// Starts the manager and waits until the watch has seen an endpoint for every WAN.
-    pub fn manage(&self, watch: &Watch) -> Result<Managing> {
+    pub fn manage(&self, watch: &Watch) -> Result<Daemon> {
         let mut words = vec!["bsbf-bond", "--server", SERVER, "--target", SERVER];
         words.extend(INTERNET_HOSTS.iter().flat_map(|host| ["--target", host]));
         let start = Instant::now();
-        let managing = Managing::start(self.agent.start(&words)?)?;
+        let managing = self.daemon(&words)?;
         let all =
             watch.wait(start, MANAGED, |now| (1..=self.wans).all(|wan| now.has_endpoint(&self.address(wan))));
         match all {
@@ -185,6 +185,11 @@ impl Rig {
             None => return failed(format!("not every WAN has an endpoint: {:?}", watch.seen.now())),
         }
         Ok(managing)
+    }
+
+    /// Starts a program that runs on.
+    pub fn daemon(&self, words: &[&str]) -> Result<Daemon> {
+        Daemon::start(self.agent.start(words)?)
     }
 }
 
@@ -203,7 +208,8 @@ pub fn foreign_machines(test: &str) -> Result {
     by_default(test, |arch| arch != "x86_64", "the others")
 }
 
-fn by_default(test: &str, runs_on: fn(&str) -> bool, names: &str) -> Result {
+/// By default on the machines that `runs_on` tells, elsewhere where it is asked for by its name.
+pub fn by_default(test: &str, runs_on: fn(&str) -> bool, names: &str) -> Result {
     let arch = Machine::of_test()?.arch;
     if runs_on(&arch) || std::env::var_os(ASKED).is_some() {
         return Ok(());
@@ -217,13 +223,13 @@ const MANAGED: Duration = Duration::from_secs(20);
 /// Longer than any test: it has nothing to say while nothing happens.
 const NO_END: Duration = Duration::from_secs(3600);
 
-/// A manager in the router; it is killed when this is dropped. Its log goes to the test's output.
-pub struct Managing {
+/// A program that runs on in the router, such as the manager; it is killed when this is dropped. Its log goes to the test's output.
+pub struct Daemon {
     closer: std::net::TcpStream,
 }
 
-impl Managing {
-    fn start(program: Program) -> Result<Managing> {
+impl Daemon {
+    fn start(program: Program) -> Result<Daemon> {
         let closer = program.closer()?;
         let mut program = program.patient(NO_END)?;
         std::thread::spawn(move || {
@@ -231,11 +237,11 @@ impl Managing {
                 println!("  | {line}");
             }
         });
-        Ok(Managing { closer })
+        Ok(Daemon { closer })
     }
 }
 
-impl Drop for Managing {
+impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.closer.shutdown(std::net::Shutdown::Both);
     }

@@ -41,28 +41,44 @@ const IPROUTE2_CONFIG: &str = "CFLAGS += -DHAVE_SETNS -DHAVE_HANDLE_AT -DNEED_ST
 const IPMPTCP: (&str, &str) =
     ("rta_getattr_u8(tb[MPTCP_PM_ADDR_ATTR_FAMILY])", "rta_getattr_u16(tb[MPTCP_PM_ADDR_ATTR_FAMILY])");
 
+/// The kernel's older firewall alone, as a router with fw3 has it: one program, whose libraries are in its own sources.
+/// `nft` would take three sources more, and is tried where Debian has it compiled.
+const IPTABLES_CONFIG: &str = "--disable-nftables --disable-connlabel --disable-shared --enable-static";
+/// The names by which Debian calls it, and those that one of them has everywhere.
+const IPTABLES_NAMES: [&str; 6] = [
+    "iptables",
+    "iptables-save",
+    "iptables-restore",
+    "iptables-legacy",
+    "iptables-legacy-save",
+    "iptables-legacy-restore",
+];
+
 /// Finds the parts in the cache, or compiles what is not there.
 pub fn parts(cache: &Cache, arch: &str, source: &Source, source_tree: &Path) -> Result<Parts> {
     let options = files::read(&source_tree.join(&source.config))?;
     let recipe = format!("{RECIPE} {} {} {}\n", source.arch, source.compiler, source.image);
     let part = |name| Part { name, arch: arch.to_string(), recipe: recipe.clone() };
-    let [mut linux, busybox, mut iproute2] = parts::NAMES.map(part);
+    let [mut linux, busybox, mut iproute2, mut firewall] = parts::NAMES.map(part);
     iproute2.recipe += IPMPTCP.1;
+    firewall.recipe += IPTABLES_CONFIG;
     for option in options.lines().filter(|line| !line.starts_with('#')) {
         linux.recipe += option;
         linux.recipe.push('\n');
     }
     let apt = match Apt::update(cache.lists(arch), LISTS_ARCH, Lists::PackagesAndSources) {
         Ok(apt) => apt,
-        Err(why) => return Ok(cache.newest([&linux, &busybox, &iproute2], &why)?.into()),
+        Err(why) => return Ok(cache.newest([&linux, &busybox, &iproute2, &firewall], &why)?.into()),
     };
     let linux_version = apt.field(LINUX, "Version")?;
     let busybox_version = apt.source_version("busybox")?;
     let iproute2_version = apt.source_version("iproute2")?;
+    let iptables_version = apt.source_version("iptables")?;
     Ok(Parts {
         linux: cache.get(&linux, &linux_version, |dir| compile_linux(&apt, source, &options, dir))?,
         busybox: cache.get(&busybox, &busybox_version, |dir| compile_busybox(&apt, source, dir))?,
         iproute2: cache.get(&iproute2, &iproute2_version, |dir| compile_iproute2(&apt, source, dir))?,
+        firewall: cache.get(&firewall, &iptables_version, |dir| compile_iptables(&apt, source, dir))?,
     })
 }
 
@@ -135,6 +151,27 @@ fn compile_iproute2(apt: &Apt, source: &Source, dir: &Path) -> Result<()> {
     make.args(["SUBDIRS=lib ip", "SHARED_LIBS=n", "LDFLAGS=-static -s"]);
     process::output(make.arg(format!("CC={}gcc", source.compiler)))?;
     files::copy(&tree.join("ip/ip"), &dir.join(parts::IP))?;
+    files::remove_dir(&tree)
+}
+
+/// iptables and ip6tables in one static program.
+fn compile_iptables(apt: &Apt, source: &Source, dir: &Path) -> Result<()> {
+    install_tools(source)?;
+    let tree = dir.join("unpacked");
+    apt.unpack_source("iptables", &tree)?;
+    let mut configure = Command::new("./configure");
+    configure.current_dir(&tree).arg(format!("--host={}", source.compiler.trim_end_matches('-')));
+    // The host's libraries are none of its own.
+    configure.args(IPTABLES_CONFIG.split(' ')).env("PKG_CONFIG", "false");
+    process::output(&mut configure)?;
+    process::output(make(&tree).args(["LDFLAGS=-all-static -s", "V=0"]))?;
+    let sbin = dir.join(parts::SBIN);
+    files::copy(&tree.join("iptables/xtables-legacy-multi"), &sbin.join("xtables-legacy-multi"))?;
+    for name in IPTABLES_NAMES {
+        for link in [name.to_string(), name.replace("iptables", "ip6tables")] {
+            files::link("xtables-legacy-multi", &sbin.join(link))?;
+        }
+    }
     files::remove_dir(&tree)
 }
 

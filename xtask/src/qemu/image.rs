@@ -53,6 +53,7 @@ pub fn build(
     }
     files::copy_tree(&parts.busybox.join(parts::ROOT), &root)?;
     files::copy_tree(&parts.iproute2.join(parts::ROOT), &root)?;
+    files::copy_tree(&parts.firewall.join(parts::ROOT), &root)?;
     modules::install(&parts.linux.join(parts::ROOT), &target.machine.modules, &root)?;
     files::copy(&programs.bsbf, &root.join(PROGRAMS).join("bsbf"))?;
     files::copy(&programs.lab, &root.join(PROGRAMS).join("lab"))?;

@@ -29,17 +29,17 @@ pub struct Machine {
     pub usb: Vec<String>,
     /// The kernel modules of network card and USB host controller.
     pub modules: Vec<String>,
-    /// Where kernel, busybox and iproute2 come from.
+    /// Where kernel, busybox, iproute2 and the firewall's tool come from.
     pub system: System,
 }
 
-/// Where kernel, busybox and iproute2 come from.
+/// Where kernel, busybox, iproute2 and the firewall's tool come from.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum System {
     /// Debian has this architecture.
     Debian(Debian),
-    /// It has not: the three are compiled from Debian's sources.
+    /// It has not: the four are compiled from Debian's sources.
     Source(Source),
 }
 

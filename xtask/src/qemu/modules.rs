@@ -22,6 +22,18 @@ const COMMON: [&str; 8] = [
     "ftdi_sio",
 ];
 
+/// What every guest has and the kernel loads when somebody wants it: the firewall of the tests and of the proxy.
+const ON_DEMAND: [&str; 8] = [
+    "nf_tables",
+    "nft_chain_nat",
+    "nft_ct",
+    "nft_fib_inet",
+    "nft_masq",
+    "nft_nat",
+    "nft_reject_inet",
+    "nft_tproxy",
+];
+
 /// What depmod and modprobe read beside the modules themselves.
 const LISTS: [&str; 3] = ["modules.builtin", "modules.builtin.modinfo", "modules.order"];
 
@@ -37,7 +49,8 @@ pub fn install(linux: &Path, own: &[String], root: &Path) -> Result<()> {
     debian::need("modprobe", "kmod")?;
     let release = release(linux)?;
     let mut names = String::new();
-    for name in own.iter().map(String::as_str).chain(COMMON) {
+    let at_boot = own.iter().map(String::as_str).chain(COMMON).map(|name| (name, true));
+    for (name, is_loaded) in at_boot.chain(ON_DEMAND.map(|name| (name, false))) {
         let files = needed(linux, &release, name)?;
         for file in &files {
             let place =
@@ -45,7 +58,7 @@ pub fn install(linux: &Path, own: &[String], root: &Path) -> Result<()> {
             files::copy(file, &root.join(place))?;
         }
         // There is nothing to load for one that is built into the kernel.
-        if !files.is_empty() {
+        if is_loaded && !files.is_empty() {
             names += name;
             names.push('\n');
         }
@@ -100,10 +113,10 @@ mod tests {
 
     #[test]
     fn no_module_is_named_twice() {
-        let mut names = COMMON.to_vec();
+        let mut names = [&COMMON[..], &ON_DEMAND].concat();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), COMMON.len());
+        assert_eq!(names.len(), COMMON.len() + ON_DEMAND.len());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a guest has that is not ours: kernel, busybox and iproute2's `ip`.
+//! What a guest has that is not ours: kernel, busybox, iproute2's `ip` and the firewall's tool.
 //!
 //! Each is a directory in the cache. In it, `root` has the files for the guest at their places.
 
@@ -11,13 +11,15 @@ use crate::Result;
 use crate::targets::Target;
 
 /// The names of the parts, in the order of [`Parts`].
-pub const NAMES: [&str; 3] = ["linux", "busybox", "iproute2"];
+pub const NAMES: [&str; 4] = ["linux", "busybox", "iproute2", "firewall"];
 /// The kernel's image, beside `root`.
 pub const KERNEL: &str = "kernel";
 pub const ROOT: &str = "root";
 pub const BUSYBOX: &str = "root/bin/busybox";
 /// Not in /bin, where busybox has an `ip` of its own.
 pub const IP: &str = "root/usr/sbin/ip";
+/// Where the system's programs are, as the firewall's tool.
+pub const SBIN: &str = "root/usr/sbin";
 /// In a root: one directory, named as the kernel's release.
 pub const MODULES: &str = "lib/modules";
 
@@ -26,6 +28,8 @@ pub struct Parts {
     pub linux: PathBuf,
     pub busybox: PathBuf,
     pub iproute2: PathBuf,
+    /// nft, or iptables in its place.
+    pub firewall: PathBuf,
 }
 
 impl Parts {
@@ -38,8 +42,8 @@ impl Parts {
     }
 }
 
-impl From<[PathBuf; 3]> for Parts {
-    fn from([linux, busybox, iproute2]: [PathBuf; 3]) -> Parts {
-        Parts { linux, busybox, iproute2 }
+impl From<[PathBuf; 4]> for Parts {
+    fn from([linux, busybox, iproute2, firewall]: [PathBuf; 4]) -> Parts {
+        Parts { linux, busybox, iproute2, firewall }
     }
 }

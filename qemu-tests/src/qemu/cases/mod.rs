@@ -7,13 +7,14 @@ mod cost;
 mod first_boot;
 mod inside;
 mod packages;
+mod proxy;
 mod usb;
 
 use crate::runner::Case;
 
 /// Every test, those that measure first.
 pub fn all() -> Vec<Case> {
-    let alone = [cost::CASES, bonding::CASES, breaks::CASES, inside::CASES];
+    let alone = [cost::CASES, bonding::CASES, proxy::CASES, breaks::CASES, inside::CASES];
     let together = [commands::CASES, first_boot::CASES, packages::CASES, usb::CASES];
     alone.concat().into_iter().chain(together.concat().into_iter().map(Case::together)).collect()
 }
