@@ -152,7 +152,10 @@ pub fn load_proxy(
     Ok(path)
 }
 
-fn arguments(given: &Given, set: &mut dyn FnMut(&str, &[&str]) -> Result<(), String>) -> Result<(), Error> {
+/// Sets an option.
+type Set<'a> = dyn FnMut(&str, &[&str]) -> Result<(), String> + 'a;
+
+fn arguments(given: &Given, set: &mut Set<'_>) -> Result<(), Error> {
     for (option, values) in given {
         let values: Vec<&str> = values.iter().map(String::as_str).collect();
         let argument = || ["--", &option.replace('_', "-")].concat();

@@ -92,12 +92,7 @@ impl Options for Client {
             "lan" => self.lan = lan(values)?,
             "port" => self.port = port(one(values)?)?,
             "quic" => self.quic = one(values)?.parse()?,
-            "ipv6" => {
-                self.ipv6 = match one(values)? {
-                    "auto" => None,
-                    way => Some(way.parse()?),
-                }
-            }
+            "ipv6" => self.ipv6 = ipv6(one(values)?)?,
             "when_down" => self.when_down = one(values)?.parse()?,
             "down_after" => self.down_after = seconds(one(values)?)?,
             _ => return unknown(option),
@@ -226,6 +221,14 @@ fn lan(values: &[&str]) -> Result<Vec<LanName>, String> {
 
 fn port(text: &str) -> Result<NonZeroU16, String> {
     text.parse().map_err(|_| is_not(text, "a port from 1 to 65535"))
+}
+
+/// Nothing for what is found out.
+fn ipv6(text: &str) -> Result<Option<Ipv6>, String> {
+    match text {
+        "auto" => Ok(None),
+        way => way.parse().map(Some).map_err(|_| is_not(way, "auto, proxy, direct or refuse")),
+    }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

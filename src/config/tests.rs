@@ -383,7 +383,7 @@ fn what_is_wrong_with_the_proxys_sections_is_told_with_its_line() {
         ),
         ("config proxy\n option port '65536'", "line 2: '65536' is not a port from 1 to 65535"),
         ("config proxy\n option quic 'allow'", "line 2: 'allow' is none of block, proxy, direct"),
-        ("config proxy\n option ipv6 '0'", "line 2: '0' is none of proxy, direct, refuse"),
+        ("config proxy\n option ipv6 '0'", "line 2: '0' is not auto, proxy, direct or refuse"),
         ("config proxy\n option when_down 'drop'", "line 2: 'drop' is none of direct, reject"),
         ("config proxy\n option down_after '0'", "line 2: '0' is not a number of seconds from 1 to 3600"),
         (
@@ -430,6 +430,7 @@ fn a_proxy_that_would_start_in_vain_is_found() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "a settings file is a file")]
 fn arguments_win_over_the_proxys_section_one_by_one() {
     let dir = std::env::temp_dir().join(format!("bsbf-proxy-settings-{}", std::process::id()));
     let write = |text: &str| {
