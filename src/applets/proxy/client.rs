@@ -1,5 +1,6 @@
 //! `bsbf-proxy client`.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -38,6 +39,7 @@ use crate::wire::vless::Uuid;
     example = "{command_name}\n{command_name} --server 203.0.113.1:32768 --uuid-file /etc/bsbf/uuid",
     note = "Reads /etc/config/bsbf, else /etc/bsbf/bsbf: a section 'config proxy' whose options are named as the ones here, with _ for -; or uuid in the place of uuid_file.",
     note = "Runs nft, or iptables-save and iptables-restore, when it begins and when it ends (bsbf-proxy-rules); ubus, where --lan names networks.",
+    note = "SIGHUP has it put its rules in again, which fw3 forgets when it is reloaded. Other settings take a restart.",
     note = "Exit codes: 0 ended by a signal, 1 failed, 2 wrong arguments, 4 another one runs."
 )]
 pub struct Args {
@@ -160,6 +162,12 @@ fn devices(lan: &[LanName]) -> Vec<LanName> {
     devices
 }
 
+fn put_again(rules: &RefCell<Rules>) {
+    if let Err(e) = proxy_rules::put(&rules.borrow(), Firewall::of_this_system()) {
+        log::warn!("{e}");
+    }
+}
+
 /// Runs it until a signal ends it.
 pub fn run(args: Args) -> Outcome {
     logging::start_daemon(applet::level(args.verbose));
@@ -214,21 +222,27 @@ pub fn run(args: Args) -> Outcome {
     client.look_after_servers();
     // Before the rules: while it is there, they may be, for whoever cleans up after a crash.
     let control = listen(&run_dir, CLIENT)?;
+    let rules = Rc::new(RefCell::new(rules));
     if !args.no_rules {
-        proxy_rules::put(&rules, Firewall::of_this_system())?;
+        proxy_rules::put(&rules.borrow(), Firewall::of_this_system())?;
         if set.ipv6.is_none() {
+            let rules = rules.clone();
             let put = move |ipv6| {
                 log::info!("IPv6: {}", if ipv6 == Ipv6::Proxy { "it is proxied" } else { "it is refused" });
-                let rules = Rules { ipv6, ..rules.clone() };
-                if let Err(e) = proxy_rules::put(&rules, Firewall::of_this_system()) {
-                    log::warn!("{e}");
-                }
+                rules.borrow_mut().ipv6 = ipv6;
+                put_again(&rules);
             };
             spawn(&executor, ipv6::look_after(client.clone(), put)).detach();
         }
     }
+    // fw3 forgets them when it is reloaded.
+    let reload = || {
+        if !args.no_rules {
+            put_again(&rules);
+        }
+    };
     let tell = move || client.status().to_json();
-    let ended = smol::block_on(executor.run(attend(&executor, control, signals, tell, || {})));
+    let ended = smol::block_on(executor.run(attend(&executor, control, signals, tell, reload)));
     if !args.no_rules {
         // Before the listener is gone.
         proxy_rules::take()?;
