@@ -10,9 +10,9 @@ use miniserde::{Deserialize, json};
 use nix::sys::signal::Signal;
 
 use super::cases;
-use super::proxy::{UUID, becomes, only_by_the_server, start_program};
+use super::proxy::{UUID, becomes, logs, only_by_the_server, start_program};
 use super::proxy_router::{NFT, Router};
-use crate::answers::ask_tcp;
+use crate::answers::{ask_tcp, ask_udp};
 use crate::check;
 use crate::failure::{Doing, Result, failed};
 use crate::manager::{self, Manager};
@@ -23,6 +23,7 @@ pub const CASES: &[Case] = cases!("proxy_settings":
     both_run_from_a_file_and_status_tells_of_the_client within 90,
     what_does_not_fit_is_told_with_its_line,
     rules_are_put_in_again_and_go_with_a_killed_client within 60,
+    the_rights_of_systemds_units_are_enough within 60,
 );
 
 const SETTINGS: &str = "/run/settings/bsbf";
@@ -39,6 +40,12 @@ const SERVER: &str = "config proxy_server
 ";
 /// The service's script, as the package has it.
 const SERVICE: &str = include_str!("../../../openwrt-feed/files/etc/init.d/bsbf-proxy");
+
+/// Units of systemd: server and client.
+const UNITS: [&str; 2] = [
+    include_str!("../../../systemd/bsbf-proxy-server.service"),
+    include_str!("../../../systemd/bsbf-proxy-client.service"),
+];
 
 #[derive(Deserialize)]
 struct Shown {
@@ -184,4 +191,47 @@ fn rules_are_put_in_again_and_go_with_a_killed_client() -> Result {
     becomes(has_rules, "true")?;
     client.end(Duration::from_secs(5))?;
     becomes(has_rules, "false")
+}
+
+/// systemd itself is not here: what it would let them keep of root's rights, setpriv does.
+fn the_rights_of_systemds_units_are_enough() -> Result {
+    let router = Router::new(NFT)?;
+    only_by_the_server(&router)?;
+    set(&[&CLIENT.replace("'home'", "'lan0'"), SERVER].concat())?;
+    fs::write("/run/clients", format!("0 {UUID} -\n")).doing("write the list of clients")?;
+    let binary = manager::binary()?;
+    let binary = binary.to_string_lossy();
+    let mut running = Vec::new();
+    let halves =
+        [(&router.lab.server, "server", "/run/server"), (&router.lab.client, "client", "/run/client")];
+    for ((ns, half, run_dir), unit) in halves.into_iter().zip(UNITS) {
+        let kept = unit.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet="));
+        let Some(kept) = kept else { return failed("the unit keeps all rights") };
+        let kept: String = kept.split(' ').map(|right| right.replace("CAP_", ",+")).collect();
+        let bounds = format!("--bounding-set=-all{}", kept.to_lowercase());
+        let arguments = [
+            "--no-new-privs",
+            "--inh-caps=-all",
+            &bounds,
+            &binary,
+            "proxy",
+            half,
+            "-v",
+            "--config",
+            SETTINGS,
+            "--run-dir",
+            run_dir,
+        ];
+        running.push(start_program(ns, Path::new("setpriv"), &arguments, half)?);
+    }
+    let lan = router.lan()?;
+    becomes(|| ask_tcp(lan, "9.9.9.9:80"), "server 9.9.9.9:80")?;
+    // The answer comes from a port that not everybody may have.
+    becomes(|| ask_udp(lan, "9.9.9.9:80"), "server 9.9.9.9:80")?;
+    let pid = running[1].child().id();
+    let rights = fs::read_to_string(format!("/proc/{pid}/status")).doing("read the client's rights")?;
+    check!(rights.contains("CapEff:\t0000000000001400"), "{rights}");
+    let log = logs();
+    check!(!log.contains("cannot"), "{log}");
+    Ok(())
 }
