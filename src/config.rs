@@ -4,6 +4,7 @@
 
 pub mod edit;
 pub mod options;
+pub mod proxy;
 #[cfg(test)]
 mod tests;
 
@@ -123,13 +124,44 @@ pub fn load(args: &ManagerArgs, halves: (bool, bool)) -> Result<Settings, Error>
     if let Some(text) = read(Path::new(LEGACY_FILE), false)? {
         options::apply_legacy(&mut settings, &text).map_err(|e| Error::new("use", LEGACY_FILE, e))?;
     }
-    for (option, values) in args.given() {
-        let values: Vec<&str> = values.iter().map(String::as_str).collect();
-        let known = options::set(&mut settings, option, &values);
-        let argument = || format!("--{}", option.replace('_', "-"));
-        known.map_err(|e| Error::new("use", argument(), e).with_exit(EXIT_USAGE))?;
-    }
+    arguments(&args.given(), &mut |option, values| options::set(&mut settings, option, values))?;
     Ok(settings)
+}
+
+/// Options that were given as arguments, by their names in the file, and their values.
+pub type Given = Vec<(&'static str, Vec<String>)>;
+
+/// The settings of the proxy from its section and the arguments; `config` is the file if it is another than the usual one.
+///
+/// # Errors
+/// What the section has that does not fit, with file and line; an argument that does not.
+pub fn load_proxy(
+    into: &mut dyn proxy::Options,
+    config: Option<&Path>,
+    given: &Given,
+) -> Result<PathBuf, Error> {
+    let path = config.map_or_else(settings_file, Path::to_path_buf);
+    if let Some(text) = read(&path, config.is_some())? {
+        let cannot = |e: &dyn std::fmt::Display| Error::new("use", path.display(), e);
+        let package = uci::parse(&text).map_err(|e| cannot(&e))?;
+        if let Some(first) = proxy::apply(into, &package).first() {
+            return Err(cannot(first));
+        }
+    }
+    arguments(given, &mut |option, values| into.set(option, values))?;
+    Ok(path)
+}
+
+/// Sets an option.
+type Set<'a> = dyn FnMut(&str, &[&str]) -> Result<(), String> + 'a;
+
+fn arguments(given: &Given, set: &mut Set<'_>) -> Result<(), Error> {
+    for (option, values) in given {
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        let argument = || ["--", &option.replace('_', "-")].concat();
+        set(option, &values).map_err(|e| Error::new("use", argument(), e).with_exit(EXIT_USAGE))?;
+    }
+    Ok(())
 }
 
 #[cfg(feature = "replay")]
@@ -177,7 +209,7 @@ pub fn package(path: &Path) -> Result<Package, Error> {
 
 impl ManagerArgs {
     /// The options that were given, by their names in the file.
-    fn given(&self) -> Vec<(&'static str, Vec<String>)> {
+    fn given(&self) -> Given {
         let lists = [
             ("server", &self.server),
             ("target", &self.target),

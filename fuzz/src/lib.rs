@@ -8,6 +8,8 @@
 pub mod modem;
 #[path = "../../src/config/options.rs"]
 pub mod options;
+#[path = "../../src/config/proxy.rs"]
+pub mod proxy;
 #[path = "../../src/types.rs"]
 pub mod types;
 #[path = "../../src/wan/mod.rs"]

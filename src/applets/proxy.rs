@@ -15,6 +15,7 @@ use crate::sys::rundir::RunDir;
 use crate::sys::signals::{Asked, DaemonSignals};
 use crate::tasks::spawn;
 use crate::wire::question::Question;
+use crate::wire::status::ProxyStatus;
 
 mod client;
 mod server;
@@ -61,10 +62,16 @@ fn status(args: Args) -> Outcome {
     for name in [CLIENT, SERVER] {
         let socket = args.run_dir.join([name, ".sock"].concat());
         let answer = control::ask(&socket, &Question::Status);
-        if let Some(text) = answer.map_err(|e| Error::new("ask", socket.display(), e))? {
+        let Some(text) = answer.map_err(|e| Error::new("ask", socket.display(), e))? else { continue };
+        if name == CLIENT {
+            let status = ProxyStatus::from_json(&text);
+            let status =
+                status.map_err(|_| Error::new("understand", "bsbf-proxy", "it is of another version"));
+            applet::print(&status?.text())?;
+        } else {
             applet::print(&text)?;
-            exit = EXIT_DONE;
         }
+        exit = EXIT_DONE;
     }
     if exit == EXIT_NO_MANAGER {
         applet::complain("no bsbf-proxy runs here");
@@ -72,17 +79,20 @@ fn status(args: Args) -> Outcome {
     Ok(exit)
 }
 
-/// Answers who asks how it does, and ends with a signal.
+/// Where it is asked how it does.
+fn listen(run_dir: &RunDir, name: &str) -> Result<ControlSocket, Error> {
+    let path = run_dir.path(&[name, ".sock"].concat());
+    ControlSocket::open(&path).map_err(|e| Error::new("listen at", path.display(), e))
+}
+
+/// Answers who asks, and ends with a signal.
 async fn attend(
     executor: &Executor,
-    run_dir: &RunDir,
-    name: &str,
+    control: ControlSocket,
     signals: DaemonSignals,
     tell: impl Fn() -> String + 'static,
     reload: impl Fn(),
 ) -> Outcome {
-    let path = run_dir.path(&[name, ".sock"].concat());
-    let control = ControlSocket::open(&path).map_err(|e| Error::new("listen at", path.display(), e))?;
     let answers = spawn(executor, async move {
         loop {
             match control.accept().await {

@@ -15,7 +15,7 @@ use crate::manager::RUN_DIR;
 use crate::sys::control;
 use crate::types::IfName;
 use crate::wire::question::Question;
-use crate::wire::status::{Shown, Status, VERSION};
+use crate::wire::status::{ProxyStatus, Shown, Status, VERSION};
 
 use times::Times;
 use watch::Interval;
@@ -50,12 +50,12 @@ const COUNT: usize = 20;
 #[derive(FromArgs)]
 #[argh(
     example = "{command_name}\n{command_name} --watch --interval 0.5\n{command_name} why wan2 --at 14:03\n{command_name} --debug-report > report.txt",
-    note = "Asks the sockets bond.sock, route.sock and mptcp.sock in /var/run/bsbf. When no manager runs, it says so and shows the kernel's default routes, endpoints and limits.",
+    note = "Asks the sockets bond.sock, route.sock, mptcp.sock and, of the proxy, proxy.sock in /var/run/bsbf. When no manager runs, it says so and shows the kernel's default routes, endpoints and limits.",
     note = "Local time is that of TZ, /etc/localtime or /etc/TZ.",
     note = "Exit codes: 0 shown, 1 failed, 2 wrong arguments, 3 no manager runs."
 )]
 struct Args {
-    /// print one JSON object: version, time (seconds since 1970), managers, system (without a manager)
+    /// print one JSON object: version, time (seconds since 1970), managers, system (without a manager), proxy (if its client runs)
     #[argh(switch)]
     json: bool,
 
@@ -189,6 +189,18 @@ fn ask(dir: &Path) -> Result<Vec<Status>, Error> {
     Ok(managers)
 }
 
+/// The proxy's client, if one runs. One that does not answer says nothing about the WANs.
+fn ask_proxy(dir: &Path) -> Option<ProxyStatus> {
+    let socket = socket_of(dir, "proxy");
+    match control::ask(&socket, &Question::Status) {
+        Ok(answer) => ProxyStatus::from_json(&answer?).ok(),
+        Err(e) => {
+            applet::complain(&Error::new("ask", socket.display(), e).to_string());
+            None
+        }
+    }
+}
+
 fn no_manager() -> Error {
     let cause = "none runs (bsbf-bond, bsbf-route or bsbf-mptcp)";
     Error::new("ask", "the manager", cause).with_exit(EXIT_NO_MANAGER)
@@ -207,13 +219,15 @@ fn show(dir: &Path, as_json: bool, as_metrics: bool) -> Outcome {
             true => Some(alone::system(&alone::world()?)),
             false => None,
         };
+        let proxy = ask_proxy(dir);
         if as_json {
             let time = times::seconds(times.wall);
-            let shown = Shown { version: VERSION, time, managers: &managers, system };
+            let shown = Shown { version: VERSION, time, managers: &managers, system, proxy };
             applet::print(&(json::to_string(&shown) + "\n"))?;
         } else {
             let tables: Vec<String> = managers.iter().map(|status| table::status(status, &times)).collect();
-            applet::print(&system.map_or_else(|| tables.join("\n"), |system| alone::text(&system)))?;
+            let wans = system.map_or_else(|| tables.join("\n"), |system| alone::text(&system));
+            applet::print(&(wans + &proxy.map_or_else(String::new, |proxy| proxy.line())))?;
         }
     }
     if managers.is_empty() { Err(no_manager()) } else { Ok(EXIT_DONE) }

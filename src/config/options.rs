@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::proxy;
 use crate::types::IfName;
 use crate::wan::settings::{MAX_TARGETS, RESOLVER_PORT, SERVER_PORT, Settings, Target};
 use crate::wire::uci::{self, Package, Section, UciOption};
@@ -44,7 +45,7 @@ fn apply(settings: &mut Settings, section: &Section, option: &UciOption) -> Resu
 /// What is wrong with a settings file, each with its line.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// What the manager refuses: with any of these it does not start, or keeps the settings that it has.
+    /// What the manager refuses, or the proxy: with any of these it does not start, or keeps the settings that it has.
     pub refused: Vec<String>,
     /// What nobody reads, so that it is likely to be misspelt.
     pub unread: Vec<String>,
@@ -55,6 +56,9 @@ pub fn findings(package: &Package) -> Findings {
     let mut findings = Findings::default();
     let mut settings = Settings::default();
     for section in &package.sections {
+        if matches!(section.kind.as_str(), "proxy" | "proxy_server") {
+            continue;
+        }
         if section.kind == "autoconf" {
             let known = |option: &&UciOption| option.name != "apn";
             let unread = section.options.iter().filter(known);
@@ -80,6 +84,7 @@ pub fn findings(package: &Package) -> Findings {
         let wrong = section.options.iter().filter_map(|option| apply(&mut settings, section, option).err());
         findings.refused.extend(wrong);
     }
+    findings.refused.extend(proxy::findings(package));
     findings
 }
 
@@ -188,7 +193,8 @@ fn one<T>(values: &[&str], read: impl Fn(&str) -> Result<T, String>) -> Result<T
     }
 }
 
-fn boolean(text: &str) -> Result<bool, String> {
+/// A switch, in whichever of UCI's words.
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
     match text {
         "1" | "on" | "true" | "yes" | "enabled" => Ok(true),
         "0" | "off" | "false" | "no" | "disabled" => Ok(false),

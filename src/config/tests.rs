@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::options::{apply_file, apply_legacy, set};
 use super::*;
 use crate::wan::settings::{RESOLVER_PORT, SERVER_PORT};
+use crate::wire::tproxy::{Ipv6, Quic, WhenDown};
 use crate::wire::uci;
 
 fn file(text: &str) -> Result<Settings, String> {
@@ -312,4 +313,181 @@ fn the_package_shows_every_option_with_its_default() {
         shown.into_iter().partition(|line| default_of(&name(line)) == "none");
     assert_eq!(settings(&defaults), settings(&[]), "a default is another one");
     assert_ne!(settings(&examples), settings(&[]));
+}
+
+/// The client's and the server's settings of a file, or all that is wrong with them.
+fn proxies(text: &str) -> Result<(proxy::Client, proxy::Server), Vec<String>> {
+    let package = uci::parse(text.as_bytes()).unwrap();
+    let (mut client, mut server) = (proxy::Client::default(), proxy::Server::default());
+    let mut wrong = proxy::apply(&mut client, &package);
+    wrong.extend(proxy::apply(&mut server, &package));
+    if wrong.is_empty() { Ok((client, server)) } else { Err(wrong) }
+}
+
+#[test]
+fn the_proxys_sections_set_every_option() {
+    let (client, server) = proxies(
+        "config proxy 'proxy'
+        option enabled '1'
+        list server '203.0.113.1:32768'
+        list server '[2001:db8::1]:443'
+        option uuid_file '/etc/uuid'
+        list lan 'lan'
+        list lan 'br-guest'
+        option port '1080'
+        option quic 'proxy'
+        option ipv6 'direct'
+        option when_down 'reject'
+        option down_after '30'
+        config proxy_server
+        option enabled 'yes'
+        option clients '/srv/clients'
+        option port '443'
+        option allow_private 'on'",
+    )
+    .unwrap();
+    let servers: Vec<String> = client.servers.iter().map(ToString::to_string).collect();
+    assert_eq!(servers, ["203.0.113.1:32768", "[2001:db8::1]:443"]);
+    let lan: Vec<&str> = client.lan.iter().map(|name| name.as_str()).collect();
+    assert_eq!(lan, ["lan", "br-guest"]);
+    assert!(client.enabled && client.ipv6 == Some(Ipv6::Direct) && client.uuid.is_none());
+    assert_eq!((client.uuid_file.as_deref(), client.port.get()), (Some("/etc/uuid"), 1080));
+    assert_eq!((client.quic, client.when_down), (Quic::Proxy, WhenDown::Reject));
+    assert_eq!(client.down_after, Duration::from_secs(30));
+    assert!(server.enabled && server.allow_private);
+    let port = server.port.map(std::num::NonZeroU16::get);
+    assert_eq!((server.clients.as_deref(), port), (Some("/srv/clients"), Some(443)));
+    let (client, server) = proxies("config proxy\n option uuid '6ba85e179dad410e809f00c04fd430c8'").unwrap();
+    assert!(client.uuid.is_some() && client.uuid_file.is_none() && !client.enabled);
+    assert_eq!(server, proxy::Server::default());
+    assert_eq!(proxies("config bond\n option port '1'").unwrap().0, proxy::Client::default());
+}
+
+#[test]
+fn what_is_wrong_with_the_proxys_sections_is_told_with_its_line() {
+    for (text, message) in [
+        ("config proxy\n option sever '1'", "line 2: unknown option 'sever'"),
+        ("config proxy\n option enabled 'maybe'", "line 2: 'maybe' is not 0 or 1"),
+        (
+            "config proxy\n list server '203.0.113.1'",
+            "line 2: '203.0.113.1' is not ADDR:PORT or [ADDR6]:PORT",
+        ),
+        ("config proxy\n list server '0.0.0.0:1'", "line 2: '0.0.0.0:1' is not ADDR:PORT or [ADDR6]:PORT"),
+        ("config proxy\n list server '1.1.1.1:0'", "line 2: '1.1.1.1:0' is not ADDR:PORT or [ADDR6]:PORT"),
+        // A secret that is misspelt is one all the same.
+        ("config proxy\n option uuid '6ba85e17'", "line 2: a UUID expected, 32 hexadecimal digits"),
+        ("config proxy\n option uuid_file 'uuid'", "line 2: 'uuid' is not a path from / on"),
+        (
+            "config proxy\n list lan 'br-lan'\n list lan 'br-*'",
+            "line 3: 'br-*' is not a network or device (1 to 15 letters, digits, - _ . @)",
+        ),
+        ("config proxy\n option port '65536'", "line 2: '65536' is not a port from 1 to 65535"),
+        ("config proxy\n option quic 'allow'", "line 2: 'allow' is none of block, proxy, direct"),
+        ("config proxy\n option ipv6 '0'", "line 2: '0' is not auto, proxy, direct or refuse"),
+        ("config proxy\n option when_down 'drop'", "line 2: 'drop' is none of direct, reject"),
+        ("config proxy\n option down_after '0'", "line 2: '0' is not a number of seconds from 1 to 3600"),
+        (
+            "config proxy\n option down_after '3601'",
+            "line 2: '3601' is not a number of seconds from 1 to 3600",
+        ),
+        ("config proxy\n list port '1'\n list port '2'", "line 3: one value expected, 2 found"),
+        ("config proxy 'a'\n\nconfig proxy 'b'", "line 3: there is a section 'proxy' in line 1"),
+        ("config proxy\nconfig proxy_server\nconfig proxy", "line 3: there is a section 'proxy' in line 1"),
+        (
+            "config proxy\n option uuid '6ba85e179dad410e809f00c04fd430c8'\n option uuid_file '/a'",
+            "line 3: 'uuid' is there too: one of them expected",
+        ),
+        ("config proxy_server\n option server '1.1.1.1:1'", "line 2: unknown option 'server'"),
+        ("config proxy_server\n option enabled 'x'", "line 2: 'x' is not 0 or 1"),
+        ("config proxy_server\n option clients 'c'", "line 2: 'c' is not a path from / on"),
+        ("config proxy_server\n option port '0'", "line 2: '0' is not a port from 1 to 65535"),
+        ("config proxy_server\n option allow_private 'no way'", "line 2: 'no way' is not 0 or 1"),
+        (
+            "config proxy_server\nconfig proxy_server 'b'",
+            "line 2: there is a section 'proxy_server' in line 1",
+        ),
+    ] {
+        assert_eq!(proxies(text).unwrap_err(), [message], "{text}");
+        let findings = options::findings(&uci::parse(text.as_bytes()).unwrap());
+        assert_eq!((findings.refused, findings.unread), (vec![message.to_string()], Vec::new()));
+    }
+    let nine: String = (1..=9).map(|i| format!("list server '192.0.2.{i}:1'\n")).collect();
+    let text = format!("config proxy\n{nine}option port 'x'\noption quic 'y'");
+    let all = [
+        "line 10: more than 8 servers",
+        "line 11: 'x' is not a port from 1 to 65535",
+        "line 12: 'y' is none of block, proxy, direct",
+    ];
+    assert_eq!(proxies(&text).unwrap_err(), all);
+}
+
+#[test]
+fn a_proxy_that_would_start_in_vain_is_found() {
+    let refused = |text: &str| options::findings(&uci::parse(text.as_bytes()).unwrap()).refused;
+    assert_eq!(refused("\nconfig proxy\n option enabled 1"), ["line 2: it is enabled and has no 'server'"]);
+    assert!(refused("config proxy\n option enabled 1\n list server '192.0.2.1:1'").is_empty());
+    assert!(refused("config proxy\nconfig proxy_server\n option enabled 1").is_empty());
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a settings file is a file")]
+fn arguments_win_over_the_proxys_section_one_by_one() {
+    let dir = std::env::temp_dir().join(format!("bsbf-proxy-settings-{}", std::process::id()));
+    let write = |text: &str| {
+        std::fs::write(&dir, text).unwrap();
+        dir.as_path()
+    };
+    let load = |file: &Path, given: Given| {
+        let mut client = proxy::Client::default();
+        load_proxy(&mut client, Some(file), &given).map(|_| client)
+    };
+    let given = |option, value: &str| vec![(option, vec![value.to_string()])];
+    let file = write("config proxy\n list server '192.0.2.1:1'\n option quic 'proxy'\n option port '5'");
+    let client = load(file, given("server", "192.0.2.2:2")).unwrap();
+    assert_eq!(client.servers, ["192.0.2.2:2".parse().unwrap()], "lists are replaced");
+    assert_eq!((client.quic, client.port.get()), (Quic::Proxy, 5));
+    let error = load(file, given("down_after", "x")).unwrap_err();
+    assert_eq!(error.to_string(), "cannot use --down-after: 'x' is not a number of seconds from 1 to 3600");
+    assert_eq!(error.exit, EXIT_USAGE);
+    let file = write("config proxy\n option quik 'proxy'");
+    let error = load(file, Given::new()).unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot use {}: line 2: unknown option 'quik'", dir.display()));
+    // Others' sections are theirs.
+    load(write("config proxy_server\n option quik 'proxy'\nconfig bond\n option x 'y'"), Given::new())
+        .unwrap();
+    std::fs::remove_file(&dir).unwrap();
+    assert!(load(&dir, Given::new()).is_err(), "a file that is named must be there");
+}
+
+#[test]
+fn the_package_ships_the_proxy_disabled_and_shows_every_option() {
+    let shipped = include_str!("../../openwrt-feed/files/etc/config/bsbf");
+    let of = |kind: &str| {
+        let (_, section) = shipped.split_once(&format!("config {kind} '")).unwrap();
+        section.split("\nconfig ").next().unwrap()
+    };
+    let (client, server) = proxies(shipped).unwrap();
+    assert_eq!((client, server), (proxy::Client::default(), proxy::Server::default()));
+    let text = include_str!("proxy.rs");
+    for (kind, body) in [("proxy", "for Client {"), ("proxy_server", "impl Options for Server {")] {
+        let body = text.split_once(body).unwrap().1.split_once("_ => return").unwrap().0;
+        let known =
+            body.lines().filter_map(|line| Some(line.trim().strip_prefix('"')?.split_once("\" =>")?.0));
+        for option in known {
+            let is_shown =
+                ["option", "list"].iter().any(|word| of(kind).contains(&format!("{word} {option} '")));
+            assert!(is_shown, "{option} of {kind} is not shown");
+        }
+        // Each by itself, for examples stand beside each other.
+        let examples = of(kind).lines().filter_map(|line| line.trim().strip_prefix("# "));
+        for line in examples.filter(|line| line.starts_with("option ") || line.starts_with("list ")) {
+            let (client, server) =
+                proxies(&format!("config {kind}\n{line}")).unwrap_or_else(|e| panic!("{e:?}"));
+            let changes = (client, server) != (proxy::Client::default(), proxy::Server::default());
+            let has_no_default =
+                ["server", "uuid", "uuid_file", "clients"].contains(&line.split(' ').nth(1).unwrap());
+            let is_default = !has_no_default && line != "option port '443'";
+            assert_eq!(changes, !is_default, "{line}");
+        }
+    }
 }

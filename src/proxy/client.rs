@@ -18,7 +18,8 @@ use crate::sys::clock;
 use crate::sys::stream::{Protocol, Stream};
 use crate::tasks::spawn;
 use crate::types::{Time, millis};
-use crate::wire::tproxy::{DIRECT, TO_SERVER};
+use crate::wire::status::{ProxyServer, ProxyStatus};
+use crate::wire::tproxy::{DIRECT, TO_SERVER, WhenDown};
 use crate::wire::vless::{Command, Destination, Request, Uuid};
 
 /// So long the header waits for the first payload, to go in one piece with it; with servers that speak first it goes
@@ -38,15 +39,6 @@ const CALM: Duration = Duration::from_secs(60);
 const NEARER: u64 = 2;
 /// How often the connections ahead are looked after, besides when one is taken.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// What becomes of the LAN's connections while no server answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhenDown {
-    /// They go out directly.
-    Direct,
-    /// They are reset.
-    Reject,
-}
 
 /// What is set.
 #[derive(Clone, Debug)]
@@ -181,31 +173,29 @@ impl Client {
         }
     }
 
-    /// A line about servers, and one about what was carried.
-    pub fn status(&self) -> String {
-        let mut text = String::new();
-        for (i, upstream) in self.upstreams.iter().enumerate() {
-            let state = match (upstream.silent.get(), upstream.rtt.get()) {
-                (None, Some(rtt)) => [&millis(rtt).to_string(), " ms"].concat(),
-                (Some(since), _) => {
-                    let seconds = clock::now().since(since).as_secs().to_string();
-                    ["silent for ", &seconds, " s: ", &upstream.trouble.borrow()].concat()
-                }
-                (None, None) => String::from("not asked yet"),
-            };
-            let current = if i == self.current.get() { " (in use)" } else { "" };
-            text += &["server ", &upstream.address.to_string(), current, ": ", &state, "\n"].concat();
-        }
-        let way = match self.way() {
-            Way::Server(_) => "connections go to the server",
-            Way::Direct => "no server answers: connections go out directly",
-            Way::Reject => "no server answers: connections are refused",
+    /// How the servers are, which way connections go, and what was carried.
+    pub fn status(&self) -> ProxyStatus {
+        let now = clock::now();
+        let server = |(i, upstream): (usize, &Rc<Upstream>)| ProxyServer {
+            address: upstream.address.to_string(),
+            in_use: i == self.current.get(),
+            silent_ms: upstream.silent.get().map(|since| millis(now.since(since))),
+            trouble: upstream.trouble.borrow().clone(),
+            rtt_ms: upstream.rtt.get().map(millis),
         };
-        text += way;
-        let [up, down] = [&self.meter, &self.direct]
-            .map(|meter| [meter.up.bytes.get().to_string(), meter.down.bytes.get().to_string()].join("/"));
-        text += &["\nbytes up/down: ", &up, " by servers, ", &down, " directly\n"].concat();
-        text
+        let way = match self.way() {
+            Way::Server(_) => "server",
+            Way::Direct => "direct",
+            Way::Reject => "reject",
+        };
+        ProxyStatus {
+            way: way.to_owned(),
+            servers: self.upstreams.iter().enumerate().map(server).collect(),
+            up_bytes: self.meter.up.bytes.get(),
+            down_bytes: self.meter.down.bytes.get(),
+            direct_up_bytes: self.direct.up.bytes.get(),
+            direct_down_bytes: self.direct.down.bytes.get(),
+        }
     }
 
     /// Connects to a server now and then, and keeps what it learns and the connection.

@@ -64,6 +64,11 @@ pub fn size(path: &Path) -> io::Result<u64> {
     Ok(fs::metadata(path)?.len())
 }
 
+/// Whether its group or others may read a file.
+pub fn is_open_to_others(path: &Path) -> io::Result<bool> {
+    Ok(fs::metadata(path)?.mode() & 0o044 != 0)
+}
+
 /// The whole of a text file; bytes that are not UTF-8 stay as they are.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)

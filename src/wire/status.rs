@@ -135,6 +135,104 @@ impl Status {
     }
 }
 
+/// What the proxy's client tells.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProxyStatus {
+    /// Where the LAN's connections go: "server", or, since no server answers, "direct" or "reject".
+    pub way: String,
+    /// The servers, as they are set.
+    pub servers: Vec<ProxyServer>,
+    /// Bytes carried by servers: sent.
+    pub up_bytes: u64,
+    /// And received.
+    pub down_bytes: u64,
+    /// The same past them.
+    pub direct_up_bytes: u64,
+    /// And received.
+    pub direct_down_bytes: u64,
+}
+
+/// A server of the proxy's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProxyServer {
+    /// Address and port.
+    pub address: String,
+    /// The one that connections go to, or went to while any answered.
+    pub in_use: bool,
+    /// For how long it has not answered, in milliseconds; null while it does.
+    pub silent_ms: Option<u64>,
+    /// Why it did not answer last time, in words; empty if it did.
+    pub trouble: String,
+    /// How long it took to connect, averaged; null before the first time.
+    pub rtt_ms: Option<u64>,
+}
+
+impl ProxyStatus {
+    /// One line of JSON.
+    pub fn to_json(&self) -> String {
+        json::to_string(self) + "\n"
+    }
+
+    /// From that line. Unknown fields are passed over.
+    pub fn from_json(text: &str) -> Result<ProxyStatus, Malformed> {
+        json::from_str(text).map_err(|_| Malformed)
+    }
+
+    /// For people, a line for each thing.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for server in &self.servers {
+            text += &["server ", &server.text(), "\n"].concat();
+        }
+        let [up, down, direct_up, direct_down] =
+            [self.up_bytes, self.down_bytes, self.direct_up_bytes, self.direct_down_bytes]
+                .map(|bytes| bytes.to_string());
+        let bytes = [
+            "\nbytes up/down: ",
+            &up,
+            "/",
+            &down,
+            " by servers, ",
+            &direct_up,
+            "/",
+            &direct_down,
+            " directly\n",
+        ];
+        text + self.way_text() + &bytes.concat()
+    }
+
+    /// For people, in one line.
+    pub fn line(&self) -> String {
+        let mut line = ["proxy: ", self.way_text()].concat();
+        for server in &self.servers {
+            line += &["; ", &server.text()].concat();
+        }
+        line + "\n"
+    }
+
+    fn way_text(&self) -> &'static str {
+        match self.way.as_str() {
+            "server" => "connections go to the server",
+            "direct" => "no server answers: connections go out directly",
+            _ => "no server answers: connections are refused",
+        }
+    }
+}
+
+impl ProxyServer {
+    fn text(&self) -> String {
+        let state = match (self.silent_ms, self.rtt_ms) {
+            (None, Some(ms)) => [&ms.to_string(), " ms"].concat(),
+            (Some(ms), _) => {
+                let colon = if self.trouble.is_empty() { "" } else { ": " };
+                ["silent for ", &(ms / 1000).to_string(), " s", colon, &self.trouble].concat()
+            }
+            (None, None) => String::from("not asked yet"),
+        };
+        [self.address.as_str(), if self.in_use { " (in use): " } else { ": " }, &state].concat()
+    }
+}
+
 /// What `bsbf-status --json` prints.
 #[derive(Debug, Serialize)]
 pub struct Shown<'a> {
@@ -146,6 +244,8 @@ pub struct Shown<'a> {
     pub managers: &'a [Status],
     /// What the kernel says, when no manager runs.
     pub system: Option<SystemStatus>,
+    /// The proxy's client; null if none runs here.
+    pub proxy: Option<ProxyStatus>,
 }
 
 /// What can be seen without a manager.

@@ -156,6 +156,27 @@ impl FromStr for Ipv6 {
     }
 }
 
+/// What becomes of the LAN's connections while no server answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenDown {
+    /// They go out directly.
+    Direct,
+    /// They are reset.
+    Reject,
+}
+
+impl FromStr for WhenDown {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<WhenDown, String> {
+        match text {
+            "direct" => Ok(WhenDown::Direct),
+            "reject" => Ok(WhenDown::Reject),
+            _ => Err(["'", text, "' is none of direct, reject"].concat()),
+        }
+    }
+}
+
 /// What the rules depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {

@@ -24,6 +24,7 @@ mod proxy_abuse;
 mod proxy_interop;
 mod proxy_router;
 mod proxy_rules;
+mod proxy_settings;
 pub(crate) mod proxy_transfers;
 mod replay;
 mod restarts;
@@ -68,6 +69,7 @@ pub fn all() -> Vec<Case> {
         proxy_abuse::CASES,
         proxy_interop::CASES,
         proxy_rules::CASES,
+        proxy_settings::CASES,
         proxy_transfers::CASES,
         tlt_sw_link::CASES,
         usbnet::CASES,

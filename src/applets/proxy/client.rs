@@ -1,21 +1,20 @@
 //! `bsbf-proxy client`.
 
-use std::net::SocketAddr;
-use std::num::NonZeroU16;
-use std::path::PathBuf;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
 
 use argh::FromArgs;
 use smol::LocalExecutor;
 
-use super::{CLIENT, attend, lock};
+use super::{CLIENT, attend, listen, lock};
 use crate::applet;
+use crate::config::{self, Given};
 use crate::error::{EXIT_USAGE, Error, Outcome};
 use crate::logging;
 use crate::manager::RUN_DIR;
 use crate::proxy::accept;
-use crate::proxy::client::{Client, Settings, WhenDown, listening};
+use crate::proxy::client::{Client, Settings, listening};
 use crate::proxy::ipv6;
 use crate::proxy::lan_udp::LanUdp;
 use crate::proxy_rules::{self, Firewall};
@@ -27,45 +26,53 @@ use crate::sys::limits;
 use crate::sys::rundir::RunDir;
 use crate::sys::signals::DaemonSignals;
 use crate::sys::stream::{Listener, Protocol};
+use crate::sys::ubus;
 use crate::tasks::spawn;
-use crate::wire::tproxy::{Ipv6, LanName, Quic, Rules, USUAL_PORT};
+use crate::wire::tproxy::{Ipv6, LanName, Rules};
 use crate::wire::vless::Uuid;
 
 /// Carry the LAN's TCP and UDP over MPTCP to a server.
+///
+/// Every option overrides the settings file; lists are replaced, not added to.
 #[derive(FromArgs)]
 #[argh(
-    example = "{command_name} --server 203.0.113.1:32768 --uuid-file /etc/bsbf/uuid",
-    note = "Runs nft, or iptables-save and iptables-restore, when it begins and when it ends (bsbf-proxy-rules).",
+    example = "{command_name}\n{command_name} --server 203.0.113.1:32768 --uuid-file /etc/bsbf/uuid",
+    note = "Reads /etc/config/bsbf, else /etc/bsbf/bsbf: a section 'config proxy' whose options are named as the ones here, with _ for -; or uuid in the place of uuid_file.",
+    note = "Runs nft, or iptables-save and iptables-restore, when it begins and when it ends (bsbf-proxy-rules); ubus, where --lan names networks.",
+    note = "SIGHUP has it put its rules in again, which fw3 forgets when it is reloaded. Other settings take a restart.",
     note = "Exit codes: 0 ended by a signal, 1 failed, 2 wrong arguments, 4 another one runs."
 )]
 pub struct Args {
     /// ADDR:PORT or [ADDR6]:PORT of a server, again for each
     #[argh(option, arg_name = "addr:port")]
-    server: Vec<SocketAddr>,
-    /// file with our UUID there, of mode 0600
+    server: Vec<String>,
+    /// file with our UUID there, of mode 0600 (default: /etc/bsbf/uuid)
     #[argh(option, arg_name = "file")]
-    uuid_file: PathBuf,
-    /// a device of the LAN, again for each (default: br-lan)
+    uuid_file: Option<String>,
+    /// a device or network of the LAN, again for each (default: br-lan)
     #[argh(option, arg_name = "iface")]
     lan: Vec<String>,
     /// where the firewall brings the LAN's packets to (default: 12345)
     #[argh(option)]
-    port: Option<NonZeroU16>,
+    port: Option<String>,
     /// leave the firewall's rules to somebody else
     #[argh(switch)]
     no_rules: bool,
     /// auto: proxied if the server has it, else refused; direct: past the proxy; or proxy, refuse (default: auto)
-    #[argh(option, arg_name = "way", default = "None", from_str_fn(ipv6_way))]
-    ipv6: Option<Ipv6>,
+    #[argh(option, arg_name = "way")]
+    ipv6: Option<String>,
     /// block: refused, so that browsers take TCP; proxy: as all UDP; direct: past the proxy (default: block)
-    #[argh(option, default = "Quic::Block")]
-    quic: Quic,
+    #[argh(option)]
+    quic: Option<String>,
     /// direct or reject: what becomes of connections while no server answers (default: direct)
-    #[argh(option, arg_name = "way", default = "WhenDown::Direct", from_str_fn(when_down))]
-    when_down: WhenDown,
-    /// seconds without an answer of any server before that (default: 10)
-    #[argh(option, arg_name = "s", default = "10")]
-    down_after: u64,
+    #[argh(option, arg_name = "way")]
+    when_down: Option<String>,
+    /// seconds without an answer of any server before that, 1 to 3600 (default: 10)
+    #[argh(option, arg_name = "s")]
+    down_after: Option<String>,
+    /// settings file (default: see below)
+    #[argh(option, arg_name = "file")]
+    config: Option<PathBuf>,
     /// directory for lock and socket (default: /var/run/bsbf)
     #[argh(option, arg_name = "dir", default = "PathBuf::from(RUN_DIR)")]
     run_dir: PathBuf,
@@ -74,42 +81,108 @@ pub struct Args {
     verbose: u8,
 }
 
-fn when_down(text: &str) -> Result<WhenDown, String> {
-    match text {
-        "direct" => Ok(WhenDown::Direct),
-        "reject" => Ok(WhenDown::Reject),
-        _ => Err(["'", text, "' is none of direct, reject"].concat()),
+/// Where our UUID is unless the settings say otherwise.
+const UUID_FILE: &str = "/etc/bsbf/uuid";
+
+impl Args {
+    /// The options that were given, by their names in the file.
+    fn given(&self) -> Given {
+        let mut given = Given::new();
+        for (option, values) in [("server", &self.server), ("lan", &self.lan)] {
+            if !values.is_empty() {
+                given.push((option, values.clone()));
+            }
+        }
+        for (option, value) in [
+            ("uuid_file", &self.uuid_file),
+            ("port", &self.port),
+            ("ipv6", &self.ipv6),
+            ("quic", &self.quic),
+            ("when_down", &self.when_down),
+            ("down_after", &self.down_after),
+        ] {
+            if let Some(value) = value {
+                given.push((option, vec![value.clone()]));
+            }
+        }
+        given
     }
 }
 
-/// Nothing for what is found out.
-fn ipv6_way(text: &str) -> Result<Option<Ipv6>, String> {
-    match text {
-        "auto" => Ok(None),
-        _ => text.parse().map(Some),
+/// Our UUID at the server, of the section in `config` or of its own file.
+fn user(set: &config::proxy::Client, config: &Path) -> Result<Uuid, Error> {
+    let file = match (&set.uuid_file, set.uuid) {
+        (None, Some(uuid)) => {
+            warn_of_readers(config);
+            return Ok(uuid);
+        }
+        (file, _) => Path::new(file.as_deref().unwrap_or(UUID_FILE)),
+    };
+    let text = files::read(file).map_err(|e| Error::new("read", file.display(), e))?;
+    warn_of_readers(file);
+    let user = std::str::from_utf8(&text).ok().and_then(|text| Uuid::parse(text.trim()));
+    user.ok_or_else(|| Error::new("use", file.display(), "a UUID and nothing else expected"))
+}
+
+/// Who has the UUID is let in by the server.
+fn warn_of_readers(file: &Path) {
+    if files::is_open_to_others(file).unwrap_or(false) {
+        let file = file.display();
+        log::warn!("{file} has our UUID and others may read it: chmod 600 {file}");
+    }
+}
+
+/// The LAN's devices: networks are those that netifd has for them now.
+fn devices(lan: &[LanName]) -> Vec<LanName> {
+    if *lan == [LanName::usual()] {
+        return lan.to_vec();
+    }
+    let networks = match ubus::networks() {
+        Ok(networks) => networks,
+        // As on other Linux, where names are those of devices.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return lan.to_vec(),
+        Err(e) => {
+            log::warn!("netifd does not tell its networks, so the LAN's names are taken for devices: {e}");
+            return lan.to_vec();
+        }
+    };
+    let mut devices: Vec<LanName> = Vec::new();
+    for name in lan {
+        let network = networks.iter().find(|network| network.name == name.as_str());
+        let device = network.and_then(|network| network.l3_device.as_ref().or(network.device.as_ref()));
+        let device = device.and_then(|device| LanName::new(device));
+        // A name that is both means both.
+        let itself = device.is_none() || files::exists(["/sys/class/net/", name.as_str()].concat().as_ref());
+        for name in itself.then(|| name.clone()).into_iter().chain(device) {
+            if !devices.contains(&name) {
+                devices.push(name);
+            }
+        }
+    }
+    devices
+}
+
+fn put_again(rules: &RefCell<Rules>) {
+    if let Err(e) = proxy_rules::put(&rules.borrow(), Firewall::of_this_system()) {
+        log::warn!("{e}");
     }
 }
 
 /// Runs it until a signal ends it.
 pub fn run(args: Args) -> Outcome {
     logging::start_daemon(applet::level(args.verbose));
-    let usage = |what, cause| Err(Error::new("understand", what, cause).with_exit(EXIT_USAGE));
-    if args.server.is_empty() {
-        return usage("--server", "one at least expected");
+    let mut set = config::proxy::Client::default();
+    let config = config::load_proxy(&mut set, args.config.as_deref(), &args.given())?;
+    if set.servers.is_empty() {
+        let cause =
+            ["--server, or 'server' in a section 'proxy' of ", &config.to_string_lossy(), " expected"];
+        return Err(Error::new("find", "a server", cause.concat()).with_exit(EXIT_USAGE));
     }
-    let Some(lan) = LanName::all(&args.lan) else { return usage("--lan", "an interface expected") };
-    let ipv6 = args.ipv6.unwrap_or(Ipv6::Refuse);
-    let rules = Rules { port: args.port.unwrap_or(USUAL_PORT), lan, ipv6, quic: args.quic };
-    let file = &args.uuid_file;
-    let text = files::read(file).map_err(|e| Error::new("read", file.display(), e))?;
-    let user = std::str::from_utf8(&text).ok().and_then(|text| Uuid::parse(text.trim()));
-    let user = user.ok_or_else(|| Error::new("use", file.display(), "a UUID and nothing else expected"))?;
-    let settings = Settings {
-        servers: args.server,
-        user,
-        when_down: args.when_down,
-        down_after: Duration::from_secs(args.down_after),
-    };
+    let user = user(&set, &config)?;
+    let ipv6 = set.ipv6.unwrap_or(Ipv6::Refuse);
+    let rules = Rules { port: set.port, lan: devices(&set.lan), ipv6, quic: set.quic };
+    let settings =
+        Settings { servers: set.servers, user, when_down: set.when_down, down_after: set.down_after };
     let missing = caps::missing(&[Capability::NetAdmin]);
     if !missing.is_empty() {
         return Err(Error::new("be", "a transparent proxy", [&missing.concat(), " missing"].concat()));
@@ -131,7 +204,7 @@ pub fn run(args: Args) -> Outcome {
                 spawn(&executor, lan.clone().serve(udp)).detach();
             }
             // A machine without it; what is refused or goes past the proxy needs no listener.
-            Err(e) if at.is_ipv6() && args.ipv6 != Some(Ipv6::Proxy) => {
+            Err(e) if at.is_ipv6() && set.ipv6 != Some(Ipv6::Proxy) => {
                 log::debug!("cannot listen at {at}: {e}");
             }
             Err(e) => return Err(Error::new("listen at", at, e)),
@@ -147,21 +220,29 @@ pub fn run(args: Args) -> Outcome {
     };
     spawn(&executor, hears).detach();
     client.look_after_servers();
+    // Before the rules: while it is there, they may be, for whoever cleans up after a crash.
+    let control = listen(&run_dir, CLIENT)?;
+    let rules = Rc::new(RefCell::new(rules));
     if !args.no_rules {
-        proxy_rules::put(&rules, Firewall::of_this_system())?;
-        if args.ipv6.is_none() {
+        proxy_rules::put(&rules.borrow(), Firewall::of_this_system())?;
+        if set.ipv6.is_none() {
+            let rules = rules.clone();
             let put = move |ipv6| {
                 log::info!("IPv6: {}", if ipv6 == Ipv6::Proxy { "it is proxied" } else { "it is refused" });
-                let rules = Rules { ipv6, ..rules.clone() };
-                if let Err(e) = proxy_rules::put(&rules, Firewall::of_this_system()) {
-                    log::warn!("{e}");
-                }
+                rules.borrow_mut().ipv6 = ipv6;
+                put_again(&rules);
             };
             spawn(&executor, ipv6::look_after(client.clone(), put)).detach();
         }
     }
-    let tell = move || client.status();
-    let ended = smol::block_on(executor.run(attend(&executor, &run_dir, CLIENT, signals, tell, || {})));
+    // fw3 forgets them when it is reloaded.
+    let reload = || {
+        if !args.no_rules {
+            put_again(&rules);
+        }
+    };
+    let tell = move || client.status().to_json();
+    let ended = smol::block_on(executor.run(attend(&executor, control, signals, tell, reload)));
     if !args.no_rules {
         // Before the listener is gone.
         proxy_rules::take()?;

@@ -7,7 +7,6 @@ use argh::FromArgs;
 #[cfg(not(feature = "server"))]
 use crate::error::{Error, Outcome};
 use crate::manager::RUN_DIR;
-use crate::proxy::client_list::FILE;
 
 #[cfg(feature = "server")]
 mod daemon;
@@ -16,6 +15,7 @@ mod daemon;
 #[derive(FromArgs)]
 #[argh(
     example = "{command_name}\n{command_name} --port 443",
+    note = "Reads /etc/config/bsbf, else /etc/bsbf/bsbf: a section 'config proxy_server' with the options clients, port and allow_private. Arguments override it.",
     note = "Clients that bsbf-add-client adds are let in at once, and those that bsbf-remove-client removes are cut off.",
     note = "Sets the kernel's MPTCP limits, and keeps clients' ports from being used for anything else.",
     note = "Exit codes: 0 ended by a signal, 1 failed, 2 wrong arguments, 4 another one runs."
@@ -23,14 +23,17 @@ mod daemon;
 #[cfg_attr(not(feature = "server"), expect(dead_code, reason = "--help is the same in every build"))]
 pub struct Args {
     /// the clients, as bsbf-add-client writes them (default: /etc/bsbf/clients)
-    #[argh(option, arg_name = "file", default = "PathBuf::from(FILE)")]
-    clients: PathBuf,
+    #[argh(option, arg_name = "file")]
+    clients: Option<String>,
     /// one port for all clients (default: one for each, as bsbf-list-client has it)
     #[argh(option)]
-    port: Option<u16>,
+    port: Option<String>,
     /// let clients reach this machine and private networks
     #[argh(switch)]
     allow_private: bool,
+    /// settings file (default: see below)
+    #[argh(option, arg_name = "file")]
+    config: Option<PathBuf>,
     /// directory for lock and socket (default: /var/run/bsbf)
     #[argh(option, arg_name = "dir", default = "PathBuf::from(RUN_DIR)")]
     run_dir: PathBuf,

@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use crate::config::proxy::{self, Options};
 use crate::config::{self, options};
 use crate::sys::kernel::Kernel;
 use crate::sys::{files, sysfs};
@@ -68,6 +69,11 @@ pub fn text(dir: &Path, config: Option<&Path>, times: &Times) -> String {
     managers.iter().for_each(|status| report.line(format_args!("{}", table::status(status, times))));
     if managers.is_empty() {
         report.line(format_args!("no manager answers"));
+    }
+    report.section("proxy");
+    match super::ask_proxy(dir) {
+        Some(proxy) => report.line(format_args!("{}", proxy.text())),
+        None => report.line(format_args!("none runs")),
     }
     match alone::world() {
         Ok(world) => kernel(&mut report, &world, &managers),
@@ -200,9 +206,10 @@ fn masked(text: &[u8]) -> String {
         // What was found may be a part of a secret.
         Err(e) => return format!("cannot be parsed: line {}: {} expected", e.line, e.expected),
     };
-    let mut out = format!("# {MASK}: an option that is not of bsbf-bond, or a value that does not fit\n");
+    let mut out = format!("# {MASK}: a secret, an option that is not ours, or a value that does not fit\n");
     for section in &package.sections {
-        let name = if section.kind == "bond" || section.name == "main" { &section.name } else { MASK };
+        let ours = matches!(section.kind.as_str(), "bond" | "proxy" | "proxy_server");
+        let name = if ours || section.name == "main" { &section.name } else { MASK };
         out += &format!("config {} '{name}'\n", section.kind);
         for option in &section.options {
             let word = if matches!(option.value, uci::Value::List(_)) { "list" } else { "option" };
@@ -216,11 +223,13 @@ fn masked(text: &[u8]) -> String {
     out
 }
 
-/// Addresses, interfaces and numbers that the manager takes.
+/// Addresses, interfaces and numbers that the manager or the proxy takes.
 fn is_harmless(section: &uci::Section, option: &uci::UciOption) -> bool {
     let values = section.list(&option.name).unwrap_or_default();
     match section.kind.as_str() {
         "bond" => options::set(&mut Settings::default(), &option.name, &values).is_ok(),
+        "proxy" => option.name != "uuid" && proxy::Client::default().set(&option.name, &values).is_ok(),
+        "proxy_server" => proxy::Server::default().set(&option.name, &values).is_ok(),
         _ => option.name == options::LEGACY_OPTION && values.iter().all(|v| v.parse::<IfName>().is_ok()),
     }
 }
@@ -234,13 +243,23 @@ mod tests {
         let text = b"config bond 'bond'\n\tlist server '203.0.113.1'\n\toption PrivateKey 'hush'\n\
             \tlist target 'vless://hush@203.0.113.1:443'\n\toption interval '1000'\n\
             config main 'main'\n\tlist subflow_backup 'wwan0'\n\
+            config proxy 'proxy'\n\tlist server '203.0.113.9:443'\n\toption uuid '6ba85e179dad410e809f00c04fd43hush'\n\
+            \toption uuid '6ba85e17-9dad-410e-809f-00c04fd430c8'\n\toption port 'hush'\n\
+            config proxy_server 's'\n\toption clients '/etc/list'\n\
             config client 'c'\n\toption id '0d3e0a3c7a364c109f5ehush'\n\toption interval 'hush'\n";
         let shown = masked(text);
-        for part in ["config bond 'bond'", "server '203.0.113.1'", "interval '1000'", "backup 'wwan0'"] {
+        for part in [
+            "config bond 'bond'",
+            "server '203.0.113.1'",
+            "interval '1000'",
+            "backup 'wwan0'",
+            "203.0.113.9:443",
+            "/etc/list",
+        ] {
             assert!(shown.contains(part), "{shown}");
         }
-        assert!(!shown.contains("hush"), "{shown}");
-        assert_eq!(shown.matches("'***'").count(), 5, "{shown}");
+        assert!(!shown.contains("hush") && !shown.contains("6ba85e17"), "{shown}");
+        assert_eq!(shown.matches("'***'").count(), 7, "{shown}");
     }
 
     #[test]

@@ -52,8 +52,12 @@ pub struct Package {
     /// Commands that it starts, each a row of the program's table: it needs the package that has the program.
     #[serde(default)]
     commands: Vec<String>,
+    /// What it needs of the system.
     #[serde(default)]
-    depends: Vec<String>,
+    pub depends: Vec<String>,
+    /// The same on RUTOS, in the place of these.
+    #[serde(default)]
+    pub rutos_depends: Vec<String>,
     #[serde(default)]
     pub conflicts: Vec<String>,
     #[serde(default)]
@@ -157,7 +161,11 @@ pub fn script(body: &str) -> String {
 impl List {
     /// All commands that packages start: a table of commands by which the list is right.
     pub fn started(&self) -> Vec<String> {
-        self.package.iter().flat_map(|package| package.commands.clone()).collect()
+        let mut commands: Vec<String> =
+            self.package.iter().flat_map(|package| package.commands.clone()).collect();
+        commands.sort();
+        commands.dedup();
+        commands
     }
 }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::ipk::Ipk;
 use super::list::{self, List, Package};
+use super::rutos;
 use super::tarball::{Entry, Kind};
 use crate::Result;
 use crate::files;
@@ -124,7 +125,11 @@ pub fn render(list: &List, packages: &[Ipk], version: &str, way: Way) -> String 
 
 fn define(package: &Package, ipk: &Ipk, way: Way) -> String {
     let control = &ipk.control;
-    let mut depends: Vec<String> = control.depends.iter().map(|name| format!("+{name}")).collect();
+    let depends = match way {
+        Way::Rutos => rutos::depends(package, &control.depends),
+        Way::Source | Way::Prebuilt => control.depends.clone(),
+    };
+    let mut depends: Vec<String> = depends.iter().map(|name| format!("+{name}")).collect();
     if way == Way::Source && package.program.is_some() {
         depends.push("$(RUST_ARCH_DEPENDS)".to_string());
     }
@@ -143,7 +148,7 @@ fn define(package: &Package, ipk: &Ipk, way: Way) -> String {
     .filter(|(_, value)| !value.is_empty())
     .map(|(field, value)| format!("  {field}:={value}\n"))
     .collect();
-    let about = about + &rutos(package, way);
+    let about = about + &of_rutos(package, way);
     let script = |which: &str| {
         let found = ipk.scripts.iter().find(|(name, _)| name == which);
         found.map_or(String::new(), |(_, text)| escape(text))
@@ -165,7 +170,7 @@ fn define(package: &Package, ipk: &Ipk, way: Way) -> String {
 
 /// What makes a package one of RUTOS's Package Manager, where it is not part of the firmware: as the SDK's ipk-example has
 /// it. For DUMP, by which the menu is made, there is no configuration yet.
-fn rutos(package: &Package, way: Way) -> String {
+fn of_rutos(package: &Package, way: Way) -> String {
     let Some(tlt_name) = package.tlt_name.as_ref().filter(|_| way == Way::Rutos) else {
         return String::new();
     };

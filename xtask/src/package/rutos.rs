@@ -12,7 +12,7 @@ mod tests;
 use std::path::Path;
 
 use super::ipk::{self, Built, Ipk};
-use super::list::List;
+use super::list::{List, Package};
 use super::tarball::{self, Entry, Kind};
 use crate::{Result, files};
 
@@ -24,6 +24,7 @@ pub fn adapt(list: &List, mut packages: Vec<Ipk>, platforms: &[String]) -> Vec<I
         if let Some((version, release)) = control.version.rsplit_once("-r") {
             control.version = format!("{version}-{release}");
         }
+        control.depends = depends(package, &control.depends);
         // Installed ones with a tlt_name are shown by the Package Manager, and those with a Router are looked for again
         // on Teltonika's server after an upgrade of the firmware: what comes along with others must be neither.
         if let Some(name) = &package.tlt_name {
@@ -33,6 +34,14 @@ pub fn adapt(list: &List, mut packages: Vec<Ipk>, platforms: &[String]) -> Vec<I
         }
     }
     packages
+}
+
+/// What a package needs there: of the system something else, of ours the same.
+pub fn depends(package: &Package, depends: &[String]) -> Vec<String> {
+    let ours = depends
+        .iter()
+        .filter(|name| !package.depends.contains(name) && !package.rutos_depends.contains(name));
+    package.rutos_depends.iter().chain(ours).cloned().collect()
 }
 
 /// Writes for each platform what its Package Manager page takes: one file for every package that it shows, with those

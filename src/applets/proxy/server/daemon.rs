@@ -1,15 +1,18 @@
 //! The server itself, which builds for little flash have not.
 
+use std::num::NonZeroU16;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use smol::LocalExecutor;
 
-use super::super::{SERVER, attend, lock};
+use super::super::{SERVER, attend, listen, lock};
 use super::Args;
 use crate::applet;
+use crate::config::{self, Given};
 use crate::error::{Error, Outcome};
 use crate::logging;
-use crate::proxy::client_list;
+use crate::proxy::client_list::{self, FILE};
 use crate::proxy::server::{Server, Settings};
 use crate::sys::caps::{self, Capability};
 use crate::sys::kernel::Kernel;
@@ -27,10 +30,29 @@ const LIMITS: Limits = Limits { subflows: 8, add_addr_accepted: 8 };
 const PORTS: &str = "32768-49151";
 const RESERVED: &str = "net/ipv4/ip_local_reserved_ports";
 
+impl Args {
+    /// The options that were given, by their names in the file.
+    fn given(&self) -> Given {
+        let mut given = Given::new();
+        for (option, value) in [("clients", &self.clients), ("port", &self.port)] {
+            if let Some(value) = value {
+                given.push((option, vec![value.clone()]));
+            }
+        }
+        if self.allow_private {
+            given.push(("allow_private", vec![String::from("1")]));
+        }
+        given
+    }
+}
+
 /// Runs it until a signal ends it.
 pub fn run(args: Args) -> Outcome {
     logging::start_daemon(applet::level(args.verbose));
-    let list = client_list::read(&args.clients)?;
+    let mut set = config::proxy::Server::default();
+    config::load_proxy(&mut set, args.config.as_deref(), &args.given())?;
+    let clients = PathBuf::from(set.clients.as_deref().unwrap_or(FILE));
+    let list = client_list::read(&clients)?;
     let run_dir = RunDir::open(&args.run_dir);
     let run_dir = run_dir.map_err(|e| Error::new("make", args.run_dir.display(), e))?;
     let _lock = lock(&run_dir, SERVER)?;
@@ -41,15 +63,15 @@ pub fn run(args: Args) -> Outcome {
     }
     limits::raise_descriptors();
     set_limits();
-    if args.port.is_none() {
+    if set.port.is_none() {
         reserve_ports();
     }
     let signals = DaemonSignals::catch().map_err(|e| Error::new("catch", "signals", e))?;
     let executor = Rc::new(LocalExecutor::new());
-    let settings = Settings { allow_private: args.allow_private, port: args.port };
+    let settings = Settings { allow_private: set.allow_private, port: set.port.map(NonZeroU16::get) };
     let server = Server::new(executor.clone(), settings);
     server.take(&list)?;
-    let path = args.clients.clone();
+    let path = clients.clone();
     let of = server.clone();
     let reread = move || {
         // What is wrong changes nothing: those who are there stay.
@@ -57,8 +79,8 @@ pub fn run(args: Args) -> Outcome {
             log::error!("{e}");
         }
     };
-    let watch = Watch::of(&[&args.clients.to_string_lossy()])
-        .and_then(|watch| watch.map(smol::Async::new).transpose());
+    let watch =
+        Watch::of(&[&clients.to_string_lossy()]).and_then(|watch| watch.map(smol::Async::new).transpose());
     match watch {
         Ok(Some(watch)) => {
             let reread = reread.clone();
@@ -74,11 +96,12 @@ pub fn run(args: Args) -> Outcome {
             };
             spawn(&executor, watches).detach();
         }
-        Ok(None) => log::warn!("{} has no directory: SIGHUP has it read again", args.clients.display()),
-        Err(e) => log::warn!("cannot watch {}: SIGHUP has it read again: {e}", args.clients.display()),
+        Ok(None) => log::warn!("{} has no directory: SIGHUP has it read again", clients.display()),
+        Err(e) => log::warn!("cannot watch {}: SIGHUP has it read again: {e}", clients.display()),
     }
+    let control = listen(&run_dir, SERVER)?;
     let tell = move || server.status();
-    smol::block_on(executor.run(attend(&executor, &run_dir, SERVER, signals, tell, reread)))
+    smol::block_on(executor.run(attend(&executor, control, signals, tell, reread)))
 }
 
 fn set_limits() {

@@ -120,6 +120,9 @@ impl Router {
 
     fn run(&self, name: &str, which: &str, argument: &str) {
         let script = self.path(&format!("usr/local/usr/lib/opkg/info/{name}.{which}"));
+        if !script.exists() {
+            return;
+        }
         let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", self.path("usr/local/usr/sbin").display());
         let mut command = Command::new(&script);
         command.arg(argument).env("PATH", path).env("PKG_UPGRADE", "0").env_remove("IPKG_INSTROOT");
@@ -187,6 +190,22 @@ fn below_usr_local_services_start_and_nothing_remains() {
         router.remove(package(&all, name));
     }
     assert_eq!(router.lines("run/log")[1..], ["bsbf-mptcp --clean", "bsbf-route --clean"]);
+    fs::remove_file(router.path("run/log")).unwrap();
+    assert_eq!(router.tree(), before);
+}
+
+/// Nothing starts before it is set, and without a client's socket no rules are anybody's to take.
+#[test]
+fn the_proxy_comes_and_goes_without_a_word_to_the_firewall() {
+    let all = ours(&["RUTM"]);
+    let names = ["bsbf", "bsbf-proxy", "bsbf-proxy-server"];
+    let router = Router::new("proxy");
+    let before = router.tree();
+    names.iter().for_each(|name| router.install(package(&all, name)));
+    assert!(!router.path("run/bsbf-proxy").exists() && !router.path("run/bsbf-proxy-server").exists());
+    names.iter().rev().for_each(|name| router.remove(package(&all, name)));
+    let log = router.lines("run/log");
+    assert!(log.iter().all(|line| line.starts_with("bsbf-config get ")), "{log:?}");
     fs::remove_file(router.path("run/log")).unwrap();
     assert_eq!(router.tree(), before);
 }

@@ -33,6 +33,10 @@ fn control_has_the_fields_where_the_sdk_writes_them() {
     let fields = "SourceDateEpoch: 7\nRouter: RUTM RUT9M\ntlt_name: WAN bonding\nAppName: bsbf-bonding\n\
                   Architecture: all\n";
     assert!(bonding.contains(fields), "{bonding}");
+    // fw3 is there, and no nft.
+    let proxy = text(named(&packages, "bsbf-proxy"));
+    assert!(proxy.contains("\nDepends: iptables-mod-tproxy, iptables-mod-extra, bsbf\n"), "{proxy}");
+    assert!(!proxy.contains("nft"), "{proxy}");
     // Not shown, and not looked for at Teltonika's.
     let program = text(named(&packages, "bsbf"));
     assert!(["Router:", "tlt_name:", "AppName:"].iter().all(|field| !program.contains(field)), "{program}");
@@ -124,8 +128,9 @@ fn bundles_are_for_one_version_of_one_platform() {
         let mut roles: Vec<String> =
             List::read(&root()).unwrap().package.into_iter().map(|role| role.name).collect();
         roles.retain(|role| role != "bsbf");
+        roles.iter_mut().for_each(|name| name.push_str(".tar.gz"));
         roles.sort();
-        assert_eq!(names, roles.iter().map(|name| format!("{name}.tar.gz")).collect::<Vec<_>>());
+        assert_eq!(names, roles);
     }
     files::remove_dir(&dir).unwrap();
 }

@@ -1,0 +1,241 @@
+//! The proxy's settings, its client's and its server's, each checked here: values of a section in the manager's file, and of
+//! arguments.
+//!
+//! Pure as [`options`](super::options) is. A type has one section: of two, one would be a forgotten one.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use super::options::boolean;
+use crate::wire::tproxy::{Ipv6, LanName, Quic, USUAL_PORT, WhenDown};
+use crate::wire::uci::{Package, Section};
+use crate::wire::vless::Uuid;
+
+/// So many servers may be named.
+const MAX_SERVERS: usize = 8;
+/// Unless told otherwise.
+const DOWN_AFTER: Duration = Duration::from_secs(10);
+
+/// What a section sets.
+pub trait Options {
+    /// The section's type.
+    fn kind(&self) -> &'static str;
+
+    /// Sets one option, by its name in the file.
+    ///
+    /// # Errors
+    /// An unknown option; a value that does not fit, with what was expected.
+    fn set(&mut self, option: &str, values: &[&str]) -> Result<(), String>;
+
+    /// What of a section does not go together, with its line.
+    fn contradiction(&self, section: &Section) -> Option<String>;
+}
+
+/// The client's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Client {
+    /// Services start it; who starts it by hand is not asked.
+    pub enabled: bool,
+    /// The servers.
+    pub servers: Vec<SocketAddr>,
+    /// Our UUID there.
+    pub uuid: Option<Uuid>,
+    /// The file that has it else, by its whole path.
+    pub uuid_file: Option<String>,
+    /// Devices or networks of the LAN; never empty.
+    pub lan: Vec<LanName>,
+    /// Where the firewall brings the LAN's packets to.
+    pub port: NonZeroU16,
+    /// IPv6's fate; nothing where the server is asked whether it has it.
+    pub ipv6: Option<Ipv6>,
+    /// QUIC's fate.
+    pub quic: Quic,
+    /// What becomes of connections while no server answers.
+    pub when_down: WhenDown,
+    /// So long none has to answer before that.
+    pub down_after: Duration,
+}
+
+impl Default for Client {
+    fn default() -> Client {
+        Client {
+            enabled: false,
+            servers: Vec::new(),
+            uuid: None,
+            uuid_file: None,
+            lan: vec![LanName::usual()],
+            port: USUAL_PORT,
+            ipv6: None,
+            quic: Quic::Block,
+            when_down: WhenDown::Direct,
+            down_after: DOWN_AFTER,
+        }
+    }
+}
+
+impl Options for Client {
+    fn kind(&self) -> &'static str {
+        "proxy"
+    }
+
+    fn set(&mut self, option: &str, values: &[&str]) -> Result<(), String> {
+        match option {
+            "enabled" => self.enabled = boolean(one(values)?)?,
+            "server" => self.servers = servers(values)?,
+            // What was tried for a secret stays untold.
+            "uuid" => {
+                let uuid = Uuid::parse(one(values)?);
+                self.uuid = Some(uuid.ok_or("a UUID expected, 32 hexadecimal digits")?);
+            }
+            "uuid_file" => self.uuid_file = Some(path(one(values)?)?),
+            "lan" => self.lan = lan(values)?,
+            "port" => self.port = port(one(values)?)?,
+            "quic" => self.quic = one(values)?.parse()?,
+            "ipv6" => self.ipv6 = ipv6(one(values)?)?,
+            "when_down" => self.when_down = one(values)?.parse()?,
+            "down_after" => self.down_after = seconds(one(values)?)?,
+            _ => return unknown(option),
+        }
+        Ok(())
+    }
+
+    fn contradiction(&self, section: &Section) -> Option<String> {
+        self.uuid?;
+        let file = section.option("uuid_file")?;
+        Some(at(file.line, "'uuid' is there too: one of them expected"))
+    }
+}
+
+/// The server's.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Server {
+    /// As the client's.
+    pub enabled: bool,
+    /// The file with the clients, by its whole path.
+    pub clients: Option<String>,
+    /// One port for all clients; else each has its own.
+    pub port: Option<NonZeroU16>,
+    /// Clients reach this machine and private networks.
+    pub allow_private: bool,
+}
+
+impl Options for Server {
+    fn kind(&self) -> &'static str {
+        "proxy_server"
+    }
+
+    fn set(&mut self, option: &str, values: &[&str]) -> Result<(), String> {
+        match option {
+            "enabled" => self.enabled = boolean(one(values)?)?,
+            "clients" => self.clients = Some(path(one(values)?)?),
+            "port" => self.port = Some(port(one(values)?)?),
+            "allow_private" => self.allow_private = boolean(one(values)?)?,
+            _ => return unknown(option),
+        }
+        Ok(())
+    }
+
+    fn contradiction(&self, _: &Section) -> Option<String> {
+        None
+    }
+}
+
+/// Takes in the section of a settings file; what is wrong with it, each with its line.
+pub fn apply(into: &mut dyn Options, package: &Package) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut sections = package.sections.iter().filter(|section| section.kind == into.kind());
+    let Some(section) = sections.next() else { return wrong };
+    for other in sections {
+        let first = section.line.to_string();
+        wrong.push(at(other.line, &["there is a section '", &other.kind, "' in line ", &first].concat()));
+    }
+    for option in &section.options {
+        let set = match section.list(&option.name) {
+            Ok(values) => into.set(&option.name, &values).map_err(|e| at(option.line, &e)),
+            Err(e) => Err(e.to_string()),
+        };
+        wrong.extend(set.err());
+    }
+    wrong.extend(into.contradiction(section));
+    wrong
+}
+
+/// What is wrong with both sections, and that a service would start in vain.
+pub fn findings(package: &Package) -> Vec<String> {
+    let mut client = Client::default();
+    let mut wrong = apply(&mut client, package);
+    if client.enabled
+        && wrong.is_empty()
+        && client.servers.is_empty()
+        && let Some(section) = package.sections_of(client.kind()).next()
+    {
+        wrong.push(at(section.line, "it is enabled and has no 'server'"));
+    }
+    wrong.extend(apply(&mut Server::default(), package));
+    wrong
+}
+
+fn at(line: usize, what: &str) -> String {
+    ["line ", &line.to_string(), ": ", what].concat()
+}
+
+fn unknown(option: &str) -> Result<(), String> {
+    Err(["unknown option '", option, "'"].concat())
+}
+
+fn one<'a>(values: &[&'a str]) -> Result<&'a str, String> {
+    match values {
+        [value] => Ok(value),
+        _ => Err(["one value expected, ", &values.len().to_string(), " found"].concat()),
+    }
+}
+
+fn is_not(text: &str, expected: &str) -> String {
+    ["'", text, "' is not ", expected].concat()
+}
+
+fn servers(values: &[&str]) -> Result<Vec<SocketAddr>, String> {
+    let mut servers = Vec::new();
+    for value in values {
+        let server = value.parse::<SocketAddr>().ok();
+        let fits = |at: &SocketAddr| !at.ip().is_unspecified() && !at.ip().is_multicast() && at.port() != 0;
+        servers.push(server.filter(fits).ok_or_else(|| is_not(value, "ADDR:PORT or [ADDR6]:PORT"))?);
+    }
+    if servers.len() > MAX_SERVERS {
+        return Err("more than 8 servers".to_owned());
+    }
+    Ok(servers)
+}
+
+fn lan(values: &[&str]) -> Result<Vec<LanName>, String> {
+    let mut names = Vec::new();
+    for value in values {
+        let name = LanName::new(value);
+        names.push(
+            name.ok_or_else(|| is_not(value, "a network or device (1 to 15 letters, digits, - _ . @)"))?,
+        );
+    }
+    Ok(names)
+}
+
+fn port(text: &str) -> Result<NonZeroU16, String> {
+    text.parse().map_err(|_| is_not(text, "a port from 1 to 65535"))
+}
+
+/// Nothing for what is found out.
+fn ipv6(text: &str) -> Result<Option<Ipv6>, String> {
+    match text {
+        "auto" => Ok(None),
+        way => way.parse().map(Some).map_err(|_| is_not(way, "auto, proxy, direct or refuse")),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| (1..=3600).contains(seconds));
+    seconds.map(Duration::from_secs).ok_or_else(|| is_not(text, "a number of seconds from 1 to 3600"))
+}
+
+fn path(text: &str) -> Result<String, String> {
+    if text.starts_with('/') { Ok(text.to_owned()) } else { Err(is_not(text, "a path from / on")) }
+}
