@@ -11,7 +11,7 @@ use std::sync::{LazyLock, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::failure::{Doing, Failure, Result, failed};
+use crate::failure::{Doing, Failure, Result, failed, skipped};
 use crate::qemu::machine::{ASKED, MACHINE, Machine, last_lines};
 use crate::{cases, qemu, sandbox};
 
@@ -84,6 +84,11 @@ pub fn patience() -> u32 {
     static TIMES: LazyLock<u32> =
         LazyLock::new(|| env::var(PATIENCE).ok().and_then(|number| number.parse().ok()).unwrap_or(1));
     *TIMES
+}
+
+/// Skips on a machine that is not of the usual speed: `why` it cannot be waited for.
+pub fn needs_speed(why: &str) -> Result {
+    if patience() > 1 { skipped(format!("needs a faster machine: {why}")) } else { Ok(()) }
 }
 
 enum Verdict {

@@ -19,7 +19,7 @@ use crate::failure::{Doing, Result};
 use crate::link::Wan;
 use crate::manager;
 use crate::ns::Ns;
-use crate::runner::Case;
+use crate::runner::{Case, needs_speed};
 
 pub const CASES: &[Case] = cases!("proxy_abuse":
     strangers_are_told_nothing within 60,
@@ -107,6 +107,7 @@ fn one_who_speaks_slowly_is_served() -> Result {
 
 /// Once they have been silent for longer than a burst of new ones takes.
 fn of_silent_connections_the_oldest_go() -> Result {
+    needs_speed("they come in a burst")?;
     let (router, mut server, _client) = proxied(&[Wan::mbit(100)])?;
     let flood: Vec<TcpStream> = (0..FLOOD).map(|_| connect(&router.lab.client)).collect::<Result<_>>()?;
     flood.iter().try_for_each(|stream| stream.set_nonblocking(true))?;

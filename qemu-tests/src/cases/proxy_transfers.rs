@@ -19,7 +19,7 @@ use crate::failure::{Doing, Result};
 use crate::link::Wan;
 use crate::manager::Manager;
 use crate::ns::Ns;
-use crate::runner::Case;
+use crate::runner::{Case, needs_speed};
 
 pub const CASES: &[Case] = cases!("proxy_transfers":
     a_thousand_connections_at_once within 60,
@@ -147,6 +147,7 @@ fn nothing_is_lost_on_lossy_wans() -> Result {
 
 /// Each WAN dies silently, and one loses its cable too, while a host sends and receives.
 fn wans_that_die_and_come_back_break_nothing() -> Result {
+    needs_speed("both WANs carry their part only while the router keeps up with them")?;
     let (router, _running) = bonded(0.0)?;
     let before = Reading::now(&router.lab)?;
     let start = Instant::now();
