@@ -1,5 +1,5 @@
 //! Puts the rules of the transparent proxy into the firewall, and takes them out. The proxy does so once it listens and
-//! when it ends; `bsbf-proxy-rules` does it by hand. Nothing else does: no package, no service and no hotplug script.
+//! when it ends; `bsbf-proxy-rules` does it by hand. Nothing else does: no package and no hotplug script.
 //!
 //! One firewall has them at a time, whichever of its tools put them in before.
 

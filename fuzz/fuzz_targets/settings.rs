@@ -1,13 +1,14 @@
-//! A settings file, and the file of the scripts before it, read into settings.
+//! A settings file, and the file of the scripts before it, read into settings, the manager's and the proxy's.
 #![no_main]
 
 use std::time::Duration;
 
-use bsbf_fuzz::options::{apply_file, apply_legacy};
+use bsbf_fuzz::options::{self, apply_file, apply_legacy};
 use bsbf_fuzz::print::{self, Anonymous};
+use bsbf_fuzz::proxy;
 use bsbf_fuzz::types::IfName;
 use bsbf_fuzz::wan::settings::{Settings, Target};
-use bsbf_fuzz::wire::uci::{Package, Section, UciOption, Value};
+use bsbf_fuzz::wire::uci::{self, Package, Section, UciOption, Value};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &[u8]| {
@@ -20,6 +21,21 @@ fuzz_target!(|text: &[u8]| {
             assert_eq!(format!("{again:?}"), format!("{settings:?}"));
         }
         Err(why) => assert!(why.starts_with("line "), "{why}"),
+    }
+    if let Ok(package) = uci::parse(text) {
+        let findings = options::findings(&package);
+        assert!(findings.refused.iter().chain(&findings.unread).all(|why| why.starts_with("line ")));
+        let mut client = proxy::Client::default();
+        let wrong = proxy::apply(&mut client, &package);
+        assert!(wrong.iter().all(|why| findings.refused.contains(why)), "{wrong:?} is not found");
+        if wrong.is_empty() {
+            let bounds = Duration::from_secs(1)..=Duration::from_secs(3600);
+            assert!(
+                client.servers.len() <= 8 && !client.lan.is_empty() && bounds.contains(&client.down_after)
+            );
+            assert!(client.servers.iter().all(|at| at.port() != 0 && !at.ip().is_unspecified()));
+            assert!(client.uuid.is_none() || client.uuid_file.is_none());
+        }
     }
     let mut settings = Settings::default();
     if apply_legacy(&mut settings, text).is_ok() {
