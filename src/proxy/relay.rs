@@ -1,6 +1,6 @@
 //! Two connections made one: what comes in by one goes out by the other, with its ends, its breaks and its pace.
 
-use std::io::{self, ErrorKind::InvalidInput, ErrorKind::WouldBlock};
+use std::io::{self, ErrorKind::WouldBlock};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::wire::vless;
 /// What is read at a time at first, and of somebody whose peer does not keep up: as much of it may have to be kept. Twice as
 /// much each time, as long as all of it goes at once.
 const SMALL_CHUNK: usize = 16 << 10;
-/// Of so much at a time the kernel hands on what it can without copying; for less that costs more than it saves.
+/// Of so much at a time the kernel hands on what it can without copying.
 const BULK: usize = scratch::SIZE;
 
 /// How a direction begins.
@@ -111,7 +111,8 @@ async fn carry(from: &Stream, to: &Stream, start: Start, flow: &Flow) -> io::Res
         return Ok(());
     }
     let mut chunk = SMALL_CHUNK;
-    let mut splices = true;
+    // Of MPTCP the kernel copies into a pipe, page by page: that took more time than the shared buffer, as measured.
+    let mut splices = !from.is_mptcp();
     let mut turn = Turn::default();
     loop {
         let is_bulk = splices && chunk == BULK;
@@ -151,9 +152,8 @@ async fn carry(from: &Stream, to: &Stream, start: Start, flow: &Flow) -> io::Res
     }
 }
 
-/// Has the kernel hand on what is there; nothing if it cannot, and nothing was taken then.
+/// Has the kernel hand on what is there; nothing if there are no descriptors for that.
 fn splice(from: &Stream, to: &Stream) -> io::Result<Option<Step>> {
-    // There may be no descriptors for a pipe.
     let Ok(pipe) = pipes::take() else { return Ok(None) };
     let filled = match pipe.fill(from, BULK) {
         Ok(filled) if filled > 0 => filled,
@@ -162,7 +162,6 @@ fn splice(from: &Stream, to: &Stream) -> io::Result<Option<Step>> {
             return match other {
                 Ok(_) => Ok(Some(Step::End)),
                 Err(e) if e.kind() == WouldBlock => Ok(Some(Step::Empty)),
-                Err(e) if e.kind() == InvalidInput => Ok(None),
                 Err(e) => Err(e),
             };
         }

@@ -33,8 +33,7 @@ impl Pipe {
     /// Takes what is there of a connection, `most` bytes at most, into an empty pipe; 0 at the connection's end.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] if nothing is there now; [`io::ErrorKind::InvalidInput`] if the kernel cannot do
-    /// this with that kind of connection (before 6.5 it cannot with MPTCP: sock_splice_read in net/socket.c).
+    /// [`io::ErrorKind::WouldBlock`] if nothing is there now.
     pub fn fill(&self, from: &Stream, most: usize) -> io::Result<usize> {
         Ok(retry(|| splice(from, None, &self.into, None, most, flags()))?)
     }

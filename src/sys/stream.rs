@@ -163,6 +163,23 @@ impl Stream {
         Ok(())
     }
 
+    /// Whether it is MPTCP, and not plain TCP from the beginning on (SO_PROTOCOL, socket(7)).
+    pub fn is_mptcp(&self) -> bool {
+        let mut protocol: libc::c_int = 0;
+        let mut length = size_of_val(&protocol) as libc::socklen_t;
+        // SAFETY: it writes an int, as long as it is told, that lives until the call returns.
+        let result = unsafe {
+            libc::getsockopt(
+                self.0.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PROTOCOL,
+                (&raw mut protocol).cast(),
+                &raw mut length,
+            )
+        };
+        result == 0 && protocol == IPPROTO_MPTCP
+    }
+
     /// Whether nobody has said anything yet, nor hung up.
     pub fn is_fresh(&self) -> bool {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK;
