@@ -10,7 +10,7 @@ use miniserde::{Deserialize, json};
 use nix::sys::signal::Signal;
 
 use super::cases;
-use super::proxy::{UUID, becomes, logs, only_by_the_server, start_program};
+use super::proxy::{UUID, becomes, has_server, logs, only_by_the_server, start_program};
 use super::proxy_router::{NFT, Router};
 use crate::answers::{ask_tcp, ask_udp};
 use crate::check;
@@ -74,6 +74,7 @@ fn set(text: &str) -> Result {
 }
 
 fn start_server(router: &Router) -> Result<Running> {
+    has_server()?;
     fs::write("/run/clients", format!("0 {UUID} -\n")).doing("write the list of clients")?;
     let arguments = ["proxy", "server", "-v", "--config", SETTINGS, "--run-dir", "/run/server"];
     start_program(&router.lab.server, &manager::binary()?, &arguments, "server")
@@ -148,9 +149,6 @@ fn what_does_not_fit_is_told_with_its_line() -> Result {
     let client = manager::run(&router.lab, &["proxy", "client", "--config", SETTINGS])?;
     let said = "cannot use /run/settings/bsbf: line 7: 'never' is none of block, proxy, direct";
     check!(client.code == Some(1) && client.stderr.contains(said), "{client:?}");
-    let server = manager::run(&router.lab, &["proxy", "server", "--config", SETTINGS])?;
-    let said = "cannot use /run/settings/bsbf: line 10: '0' is not a port from 1 to 65535";
-    check!(server.code == Some(1) && server.stderr.contains(said), "{server:?}");
     let checked = manager::run(&router.lab, &["config", "check", "--dir", "/run/settings"])?;
     check!(checked.code == Some(1), "{checked:?}");
     check!(checked.stderr.contains("line 7: ") && checked.stderr.contains("line 10: "), "{checked:?}");
@@ -159,6 +157,12 @@ fn what_does_not_fit_is_told_with_its_line() -> Result {
     let client = manager::run(&router.lab, &["proxy", "client", "--config", SETTINGS])?;
     check!(client.code == Some(2) && client.stderr.contains("cannot find a server: --server"), "{client:?}");
     check!(!router.rules()?.contains("bsbf_proxy"), "there are rules all the same");
+
+    has_server()?;
+    set(&[SERVER, "\toption port '0'\n"].concat())?;
+    let server = manager::run(&router.lab, &["proxy", "server", "--config", SETTINGS])?;
+    let said = "cannot use /run/settings/bsbf: line 3: '0' is not a port from 1 to 65535";
+    check!(server.code == Some(1) && server.stderr.contains(said), "{server:?}");
     Ok(())
 }
 
@@ -195,6 +199,7 @@ fn rules_are_put_in_again_and_go_with_a_killed_client() -> Result {
 
 /// systemd itself is not here: what it would let them keep of root's rights, setpriv does.
 fn the_rights_of_systemds_units_are_enough() -> Result {
+    has_server()?;
     let router = Router::new(NFT)?;
     only_by_the_server(&router)?;
     set(&[&CLIENT.replace("'home'", "'lan0'"), SERVER].concat())?;
