@@ -152,6 +152,25 @@ fn there_is_no_server_on_mips() {
     assert_ne!(router.started("bsbf-proxy", ENABLED), "");
 }
 
+/// In the settings files are named from the root on, by hand from where one is.
+#[test]
+fn files_are_named_as_people_do() {
+    let router = Router::new("names");
+    let settings = router.0.join("config/bsbf");
+    let client = |settings: &str, more: &[&str]| {
+        fs::write(router.0.join("config/bsbf"), settings).unwrap();
+        let mut bsbf = Command::new(env!("CARGO_BIN_EXE_bsbf"));
+        bsbf.args(["proxy", "client", "--config"]).arg(router.0.join("config/bsbf")).args(more);
+        let output = bsbf.current_dir(&router.0).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let said = client(ENABLED, &["--uuid-file", "none"]);
+    assert!(said.contains(&format!("cannot read {}/none: ", router.0.display())), "{said}");
+    let said = client(&[ENABLED, " option uuid_file 'none'\n"].concat(), &[]);
+    let wrong = format!("cannot use {}: line 4: 'none' is not a path from / on", settings.display());
+    assert!(said.contains(&wrong), "{said}");
+}
+
 /// Rules of one that was killed, or that hangs, have to go when it is stopped; those that somebody has put in by hand not.
 #[test]
 fn rules_go_with_whoever_has_put_them_in() {

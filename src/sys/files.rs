@@ -26,6 +26,12 @@ pub fn canonical(path: &Path) -> io::Result<PathBuf> {
     fs::canonicalize(path)
 }
 
+/// `path` from the root on, whether something is there or not; as it is if this directory is not known.
+pub fn absolute(path: &str) -> String {
+    std::path::absolute(path)
+        .map_or_else(|_| path.to_owned(), |absolute| absolute.to_string_lossy().into_owned())
+}
+
 /// What stands at `link`; a dangling link of the binary's file name counts as ours.
 pub fn link_state(link: &Path, binary: &Path) -> io::Result<LinkState> {
     match fs::read_link(link) {

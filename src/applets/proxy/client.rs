@@ -93,8 +93,10 @@ impl Args {
                 given.push((option, values.clone()));
             }
         }
+        if let Some(file) = &self.uuid_file {
+            given.push(("uuid_file", vec![files::absolute(file)]));
+        }
         for (option, value) in [
-            ("uuid_file", &self.uuid_file),
             ("port", &self.port),
             ("ipv6", &self.ipv6),
             ("quic", &self.quic),

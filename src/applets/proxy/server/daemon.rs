@@ -19,7 +19,7 @@ use crate::sys::kernel::Kernel;
 use crate::sys::rundir::RunDir;
 use crate::sys::signals::DaemonSignals;
 use crate::sys::watch::Watch;
-use crate::sys::{limits, sysfs};
+use crate::sys::{files, limits, sysfs};
 use crate::tasks::spawn;
 use crate::wan::world::Change;
 use crate::wire::mptcp_pm::Limits;
@@ -34,10 +34,11 @@ impl Args {
     /// The options that were given, by their names in the file.
     fn given(&self) -> Given {
         let mut given = Given::new();
-        for (option, value) in [("clients", &self.clients), ("port", &self.port)] {
-            if let Some(value) = value {
-                given.push((option, vec![value.clone()]));
-            }
+        if let Some(file) = &self.clients {
+            given.push(("clients", vec![files::absolute(file)]));
+        }
+        if let Some(port) = &self.port {
+            given.push(("port", vec![port.clone()]));
         }
         if self.allow_private {
             given.push(("allow_private", vec![String::from("1")]));
