@@ -248,6 +248,8 @@ impl Client {
                     log::info!("server {} answers within {} ms", upstream.address, millis(took));
                 }
             }
+            // Our own shortage says nothing about the server.
+            Err(e) if is_shortage(e) => log::debug!("cannot connect to {}: {e}", upstream.address),
             Err(e) => {
                 *upstream.trouble.borrow_mut() = e.to_string();
                 if upstream.silent.get().is_none() {
@@ -373,6 +375,14 @@ struct Begun<'a> {
     remote: Stream,
     starts: [Start; 2],
     meter: &'a Meter,
+}
+
+/// Whether this machine lacks descriptors, memory or ports.
+fn is_shortage(e: &io::Error) -> bool {
+    matches!(
+        e.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EADDRNOTAVAIL)
+    )
 }
 
 /// Where the firewall brings the LAN's packets to.

@@ -54,8 +54,9 @@ pub async fn look_after(client: Rc<Client>, put: impl Fn(Ipv6)) {
 }
 
 /// # Errors
-/// The server itself does not answer.
+/// It is not known: the server does not answer, or it is slow, as in the middle of a change of WANs.
 async fn has_ipv6(client: &Client, upstream: &Upstream) -> io::Result<bool> {
+    let mut known = Ok(false);
     for host in HOSTS {
         let stream = client.connect(upstream).await?;
         let command = Command::Tcp(Destination::Address(SocketAddr::new(host.into(), PORT)));
@@ -68,9 +69,12 @@ async fn has_ipv6(client: &Client, upstream: &Upstream) -> io::Result<bool> {
             smol::Timer::after(PATIENCE).await;
             Err(io::ErrorKind::TimedOut.into())
         };
-        if asks.or(late).await.unwrap_or(false) {
-            return Ok(true);
+        match asks.or(late).await {
+            Ok(true) => return Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::TimedOut => known = Err(e),
+            // It said that it does not get there.
+            Ok(false) | Err(_) => {}
         }
     }
-    Ok(false)
+    known
 }

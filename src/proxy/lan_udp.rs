@@ -35,7 +35,7 @@ const CALM: Duration = Duration::from_millis(10);
 const SWEEP: Duration = Duration::from_secs(5);
 /// More than so many bytes a second is much.
 const MUCH: usize = 64 << 10;
-/// Sessions at a time: descriptors and memory of a small router.
+/// Sessions at a time: descriptors and memory of a small router. Of more the oldest end.
 const MOST: usize = 2048;
 /// Addresses that answers come from at a time.
 const MOST_ANSWERING: usize = 512;
@@ -157,12 +157,7 @@ impl LanUdp {
             },
         };
         session.last.set(now);
-        if now.since(session.began.get()) >= Duration::from_secs(1) {
-            session.began.set(now);
-            session.bytes.set(0);
-        }
-        session.bytes.set(session.bytes.get() + data.len());
-        if session.bytes.get() > MUCH {
+        if session.carries_much(data.len(), now) {
             self.give_own_link(&session);
         }
         self.leave_silent_link(&session, now);
@@ -171,9 +166,14 @@ impl LanUdp {
 
     fn begin(self: &Rc<Self>, host: SocketAddr, now: Time) -> Option<Rc<Session>> {
         let mut sessions = self.sessions.borrow_mut();
-        if sessions.len() >= MOST {
-            log::debug!("{MOST} sessions are open: a datagram of {host} is lost");
-            return None;
+        if sessions.len() >= MOST && !sessions.contains_key(&host) {
+            // What nobody has answered goes first, as of conntrack; then what has been quiet for longest.
+            let oldest =
+                sessions.values().min_by_key(|session| (session.is_answered.get(), session.last.get().0));
+            let oldest = oldest.map(|session| session.host);
+            if let Some(session) = oldest.and_then(|oldest| sessions.remove(&oldest)) {
+                session.end();
+            }
         }
         let outlet = match self.client.way() {
             Way::Server(upstream) => {
@@ -405,6 +405,18 @@ impl LanUdp {
 }
 
 impl Session {
+    /// Counts a datagram of the host; whether the session has carried much, both ways, since this was last asked.
+    fn carries_much(&self, bytes: usize, now: Time) -> bool {
+        let bytes = self.bytes.get() + bytes;
+        self.bytes.set(bytes);
+        let seconds = now.since(self.began.get()).as_secs();
+        if seconds > 0 {
+            self.began.set(now);
+            self.bytes.set(0);
+        }
+        bytes as u64 > MUCH as u64 * seconds.max(1)
+    }
+
     fn register(self: &Rc<Self>) {
         if let Outlet::Link { link, number, .. } = &*self.outlet.borrow() {
             link.sessions.borrow_mut().insert(*number, Rc::downgrade(self));

@@ -19,11 +19,22 @@ pub struct Flow {
     rate: Cell<u64>,
     /// When what was carried so far has been paid for at that rate.
     paid: Cell<Time>,
+    /// The same of datagrams alone. Connections that wait for their turn are always ahead of it, each by what it has in
+    /// hand; by their account no datagram would get through beside them.
+    #[cfg(feature = "server")]
+    datagrams: Cell<Time>,
 }
 
 impl Flow {
     fn new(mbps: Option<NonZeroU32>) -> Flow {
-        let flow = Flow { bytes: Cell::new(0), rate: Cell::new(0), paid: Cell::new(clock::now()) };
+        let now = clock::now();
+        let flow = Flow {
+            bytes: Cell::new(0),
+            rate: Cell::new(0),
+            paid: Cell::new(now),
+            #[cfg(feature = "server")]
+            datagrams: Cell::new(now),
+        };
         flow.set_rate(mbps);
         flow
     }
@@ -43,7 +54,7 @@ impl Flow {
         if self.rate.get() == 0 {
             return;
         }
-        let wait = self.charge(bytes, clock::now());
+        let wait = self.charge(&self.paid, bytes, clock::now());
         if !wait.is_zero() {
             smol::Timer::after(wait).await;
         }
@@ -53,23 +64,25 @@ impl Flow {
     #[cfg(feature = "server")]
     pub fn admits(&self, bytes: usize) -> bool {
         let now = clock::now();
-        if self.rate.get() != 0 && self.paid.get().since(now) > BURST {
-            return false;
+        if self.rate.get() != 0 {
+            if self.datagrams.get().since(now) > BURST {
+                return false;
+            }
+            self.charge(&self.datagrams, bytes, now);
+            // And connections make room for them.
+            self.charge(&self.paid, bytes, now);
         }
         self.count(bytes);
-        if self.rate.get() != 0 {
-            self.charge(bytes, now);
-        }
         true
     }
 
-    /// How long to wait after these bytes.
-    fn charge(&self, bytes: usize, now: Time) -> Duration {
+    /// How long to wait after these bytes, by one of the accounts.
+    fn charge(&self, account: &Cell<Time>, bytes: usize, now: Time) -> Duration {
         let cost =
             Duration::from_nanos((bytes as u64).saturating_mul(1_000_000_000) / self.rate.get().max(1));
         // Time that passed unused is lost, but for a burst's.
-        let paid = self.paid.get().max(now - BURST) + cost;
-        self.paid.set(paid);
+        let paid = account.get().max(now - BURST) + cost;
+        account.set(paid);
         paid.since(now)
     }
 }
@@ -107,17 +120,32 @@ mod tests {
         let start = Time(10_000_000);
         flow.paid.set(Time(0));
         // A megabyte a second: 100 ms of it at once, and no more for having waited longer.
-        assert_eq!(flow.charge(100_000, start), Duration::ZERO);
-        assert_eq!(flow.charge(50_000, start), Duration::from_millis(50));
+        assert_eq!(flow.charge(&flow.paid, 100_000, start), Duration::ZERO);
+        assert_eq!(flow.charge(&flow.paid, 50_000, start), Duration::from_millis(50));
         // Whoever waits as he is told gets just his rate.
         let mut now = start;
         for _ in 0..100 {
-            now = now + flow.charge(25_000, now);
+            now = now + flow.charge(&flow.paid, 25_000, now);
         }
         let ideal = Duration::from_millis(50 + 2_500);
         assert_eq!(now.since(start), ideal);
     }
 
+    #[cfg(feature = "server")]
+    #[test]
+    fn datagrams_get_through_beside_connections_at_the_rate() {
+        let flow = Flow::new(NonZeroU32::new(8));
+        // Eight connections with a chunk each in hand: two seconds ahead.
+        for _ in 0..8 {
+            let _ = flow.charge(&flow.paid, 256 << 10, clock::now());
+        }
+        assert!(flow.admits(1_000));
+        let before = flow.paid.get();
+        assert!(flow.admits(1_000));
+        assert!(flow.paid.get() > before, "connections make no room for it");
+    }
+
+    #[cfg(feature = "server")]
     #[test]
     fn datagrams_above_the_rate_are_lost_and_without_a_rate_none_is() {
         let admitted = |mbps| {

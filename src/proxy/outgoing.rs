@@ -10,6 +10,8 @@ use crate::wire::mux::Frame;
 
 /// What may wait for room. More would be late: a call's voice, a game's move.
 const MOST: usize = 64 << 10;
+/// Ends of sessions too: a peer that asks for many and does not read them gets no more.
+const MOST_WITH_ENDS: usize = 4 * MOST;
 
 /// The way out of a shared connection.
 pub struct Outgoing {
@@ -28,8 +30,8 @@ impl Outgoing {
     /// Keeps a frame for [`run`](Self::run), which is woken; false if it was dropped.
     pub fn push(&self, frame: &Frame<'_>) -> bool {
         let mut waiting = self.waiting.borrow_mut();
-        // The end of a session is never lost: it is small, and frees what the other end keeps for it.
-        if waiting.len() > MOST && frame.data.is_some() {
+        // The end of a session is small, and frees what the other end keeps for it.
+        if waiting.len() > if frame.data.is_some() { MOST } else { MOST_WITH_ENDS } {
             return false;
         }
         frame.put(&mut waiting);
@@ -67,5 +69,25 @@ impl Outgoing {
     /// Nothing is kept while nothing waits.
     fn free(&self) {
         self.waiting.borrow_mut().shrink_to(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::mux::Status;
+
+    #[test]
+    fn a_peer_that_reads_nothing_does_not_make_it_grow() {
+        let out = Outgoing::new(Vec::new());
+        let end = Frame {
+            session: 1,
+            status: Status::End { broken: true },
+            target: None,
+            global_id: [0; 8],
+            data: None,
+        };
+        assert!((0..100_000).any(|_| !out.push(&end)));
+        assert!(out.waiting.borrow().len() < MOST_WITH_ENDS + 64);
     }
 }

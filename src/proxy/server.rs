@@ -40,6 +40,8 @@ const MOST_AT_ONCE: usize = 4096;
 const MOST_AT_ONCE_OF_ALL: usize = 16_384;
 /// Connections of one client: descriptors are for all of them.
 const MOST_OF_A_CLIENT: u32 = 16_384;
+/// Between two tries at a port that somebody else has.
+const RETRY: Duration = Duration::from_secs(5);
 /// For a host of the Internet to answer.
 const CONNECT: Duration = Duration::from_secs(15);
 
@@ -56,6 +58,9 @@ pub struct Server {
     pub(super) executor: Executor,
     pub(super) settings: Settings,
     accounts: RefCell<Accounts>,
+    /// Where there should be a listener, and whether one is missing.
+    wanted: RefCell<HashSet<u16>>,
+    missing: Cell<bool>,
     /// Who listens at which port.
     ports: RefCell<HashMap<u16, Vec<Task<()>>>>,
     pub(super) sessions: Sessions,
@@ -71,6 +76,8 @@ impl Server {
             executor,
             settings,
             accounts: RefCell::default(),
+            wanted: RefCell::default(),
+            missing: Cell::new(false),
             ports: RefCell::default(),
             sessions: Sessions::default(),
             waiting: RefCell::default(),
@@ -78,23 +85,44 @@ impl Server {
         })
     }
 
+    /// Whether somebody can come in.
+    pub fn listens(&self) -> bool {
+        !self.ports.borrow().is_empty()
+    }
+
+    /// Tries again, without end, to listen at the ports of this list that were somebody else's.
+    pub async fn look_after_ports(self: Rc<Self>) {
+        loop {
+            smol::Timer::after(RETRY).await;
+            if self.missing.get() {
+                // What is wrong was told.
+                let _ = self.listen_at_all();
+            }
+        }
+    }
+
     /// Takes a list of clients, and listens at their ports alone.
     ///
     /// # Errors
-    /// A port is somebody else's; the others are listened at.
+    /// A port is somebody else's; the others are listened at, and it is tried again.
     pub fn take(self: &Rc<Self>, list: &Clients) -> Result<(), Error> {
         let (added, removed) = self.accounts.borrow_mut().take(list);
         if added + removed > 0 {
             log::info!("{} clients: {added} added, {removed} removed", list.iter().count());
         }
-        let wanted: HashSet<u16> = match self.settings.port {
+        self.wanted.replace(match self.settings.port {
             Some(port) => HashSet::from([port]),
             None => list.iter().map(Client::port).collect(),
-        };
+        });
+        self.listen_at_all()
+    }
+
+    fn listen_at_all(self: &Rc<Self>) -> Result<(), Error> {
+        let wanted = self.wanted.borrow();
         let mut ports = self.ports.borrow_mut();
         ports.retain(|port, _| wanted.contains(port));
         let mut failed = Ok(());
-        for port in wanted {
+        for port in wanted.iter().copied() {
             if let Entry::Vacant(place) = ports.entry(port) {
                 match self.listen(port) {
                     Ok(tasks) => drop(place.insert(tasks)),
@@ -102,6 +130,7 @@ impl Server {
                 }
             }
         }
+        self.missing.set(failed.is_err());
         failed
     }
 

@@ -1,4 +1,4 @@
-//! A file that is made anew, as a service's socket is when the service starts.
+//! A file that is made anew, as a service's socket is when the service starts, or written anew, as a list is.
 
 use std::ffi::OsString;
 use std::io;
@@ -20,8 +20,21 @@ impl Watch {
     /// # Errors
     /// What the system says.
     pub fn of(paths: &[&str]) -> io::Result<Option<Watch>> {
+        Watch::open(paths, AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO)
+    }
+
+    /// Watches for another content of this file: it has been written and closed, or another one has taken its place. One
+    /// that was only begun is not seen. `None` if its directory is not there.
+    ///
+    /// # Errors
+    /// What the system says.
+    #[cfg(feature = "server")]
+    pub fn content_of(path: &str) -> io::Result<Option<Watch>> {
+        Watch::open(&[path], AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_MOVED_TO)
+    }
+
+    fn open(paths: &[&str], made: AddWatchFlags) -> io::Result<Option<Watch>> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
-        let made = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
         for path in paths.iter().map(Path::new) {
             if let (Some(dir), Some(name)) = (path.parent(), path.file_name())
                 && inotify.add_watch(dir, made).is_ok()
@@ -73,6 +86,25 @@ mod tests {
         fs::rename(dir.join("other"), &path).unwrap();
         assert!(watch.was_made().unwrap());
         assert!(Watch::of(&["/nowhere/ubus.sock"]).unwrap().is_none());
+        fs::remove_dir_all(&dir).unwrap();
+    }
+    #[cfg(feature = "server")]
+    #[test]
+    fn a_file_that_is_being_written_is_not_seen_before_its_end() {
+        let dir = std::env::temp_dir().join(format!("bsbf-written-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("clients");
+        let watch = Watch::content_of(path.to_str().unwrap()).unwrap().unwrap();
+        let begun = fs::File::create(&path).unwrap();
+        assert!(!watch.was_made().unwrap());
+        drop(begun);
+        assert!(watch.was_made().unwrap());
+        // In its place, and by another that takes it.
+        fs::write(&path, "0").unwrap();
+        assert!(watch.was_made().unwrap());
+        fs::write(dir.join("new"), "1").unwrap();
+        fs::rename(dir.join("new"), &path).unwrap();
+        assert!(watch.was_made().unwrap());
         fs::remove_dir_all(&dir).unwrap();
     }
 }

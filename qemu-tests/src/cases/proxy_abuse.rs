@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::cases;
 use super::proxy::{
     UUID, becomes, has_server, logs, only_by_the_server, proxied, start_client, start_program, start_server,
+    start_server_with,
 };
 use super::proxy_router::{NFT, Router};
 use super::proxy_transfers::{ECHO, echo};
@@ -27,6 +28,7 @@ pub const CASES: &[Case] = cases!("proxy_abuse":
     of_silent_connections_the_oldest_go within 60,
     without_descriptors_it_waits_and_goes_on within 60,
     a_server_that_is_started_anew_is_used_at_once within 60,
+    a_port_that_somebody_has_keeps_nobody_else_out within 60,
 );
 
 const SERVER: &str = "203.0.113.1:32768";
@@ -181,4 +183,21 @@ fn a_server_that_is_started_anew_is_used_at_once() -> Result {
     becomes(|| ask_tcp(lan, "9.9.9.9:80"), "server 9.9.9.9:80")?;
     check!(start.elapsed() < Duration::from_secs(5), "after {:?}: {}", start.elapsed(), logs());
     Ok(())
+}
+
+/// And once it is free, its client is let in too.
+fn a_port_that_somebody_has_keeps_nobody_else_out() -> Result {
+    let router = Router::new(NFT)?;
+    only_by_the_server(&router)?;
+    has_server()?;
+    let next = "203.0.113.1:32769";
+    let somebody = router.lab.server.enter(|| TcpListener::bind("0.0.0.0:32769")).doing("take a port")?;
+    fs::write("/run/clients", format!("0 {UUID} -\n1 00000000-0000-4000-8000-000000000001 -\n"))?;
+    let mut server = start_server_with(&router, "/run/clients")?;
+    let _client = start_client(&router)?;
+    becomes(|| ask_tcp(router.lan()?, "9.9.9.9:80"), "server 9.9.9.9:80")?;
+    check!(server.is_alive(), "the server has ended: {}", logs());
+    drop(somebody);
+    let is_open = || router.lab.client.enter(|| TcpStream::connect(next)).is_ok();
+    becomes(|| Ok(is_open().to_string()), "true")
 }

@@ -28,7 +28,7 @@ pub struct Args {
     /// one port for all clients (default: one for each, as bsbf-list-client has it)
     #[argh(option)]
     port: Option<String>,
-    /// let clients reach this machine and private networks
+    /// let clients reach private networks and this machine's loopback
     #[argh(switch)]
     allow_private: bool,
     /// settings file (default: see below)

@@ -71,7 +71,14 @@ pub fn run(args: Args) -> Outcome {
     let executor = Rc::new(LocalExecutor::new());
     let settings = Settings { allow_private: set.allow_private, port: set.port.map(NonZeroU16::get) };
     let server = Server::new(executor.clone(), settings);
-    server.take(&list)?;
+    if let Err(e) = server.take(&list) {
+        if !server.listens() {
+            return Err(e);
+        }
+        // One port that somebody else has keeps nobody else out.
+        log::error!("{e}; it is tried again");
+    }
+    spawn(&executor, server.clone().look_after_ports()).detach();
     let path = clients.clone();
     let of = server.clone();
     let reread = move || {
@@ -80,8 +87,10 @@ pub fn run(args: Args) -> Outcome {
             log::error!("{e}");
         }
     };
-    let watch =
-        Watch::of(&[&clients.to_string_lossy()]).and_then(|watch| watch.map(smol::Async::new).transpose());
+    // A link's file is what changes.
+    let watched = files::canonical(&clients).unwrap_or_else(|_| clients.clone());
+    let watch = Watch::content_of(&watched.to_string_lossy())
+        .and_then(|watch| watch.map(smol::Async::new).transpose());
     match watch {
         Ok(Some(watch)) => {
             let reread = reread.clone();
