@@ -13,17 +13,23 @@ pub mod client_list;
 pub mod clients;
 mod frames;
 pub mod ipv6;
+mod lan_hosts;
 pub mod lan_udp;
 mod meter;
 mod outgoing;
 mod pipes;
 mod relay;
+mod room;
 mod scratch;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "server")]
+mod server_session;
+#[cfg(feature = "server")]
 mod server_udp;
 mod turn;
+#[cfg(feature = "server")]
+mod waiting;
 
 use std::rc::Rc;
 

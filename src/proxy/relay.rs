@@ -31,23 +31,16 @@ pub enum Start {
     Answered,
 }
 
-/// Carries both directions until both have ended. An error of one is a reset of both.
+/// Carries both directions until both have ended. An error of one has to be a reset of both, which is left to whose they are.
 ///
 /// # Errors
 /// What broke it.
-pub async fn relay(a: Stream, b: Stream, starts: [Start; 2], meter: &Meter) -> io::Result<()> {
+pub async fn relay(a: &Stream, b: &Stream, starts: [Start; 2], meter: &Meter) -> io::Result<()> {
     let [up, down] = starts;
-    let ended = {
-        // Where they are, for a moved future takes its room twice, and a relay should take little.
-        let up = pin!(carry(&a, &b, up, &meter.up));
-        let down = pin!(carry(&b, &a, down, &meter.down));
-        future::try_zip(up, down).await
-    };
-    if ended.is_err() {
-        a.reset();
-        b.reset();
-    }
-    ended.map(drop)
+    // Where they are, for a moved future takes its room twice, and a relay should take little.
+    let up = pin!(carry(a, b, up, &meter.up));
+    let down = pin!(carry(b, a, down, &meter.down));
+    future::try_zip(up, down).await.map(drop)
 }
 
 /// How a chunk went.

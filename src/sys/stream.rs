@@ -96,7 +96,6 @@ impl Stream {
     ///
     /// # Errors
     /// What the system says.
-    #[cfg(feature = "server")]
     pub fn peer(&self) -> io::Result<SocketAddr> {
         address(socket::getpeername::<SockaddrStorage>(self.0.as_raw_fd())?)
     }

@@ -21,6 +21,7 @@ mod netifd;
 mod networks;
 pub(crate) mod proxy;
 mod proxy_abuse;
+mod proxy_bounds;
 mod proxy_interop;
 mod proxy_router;
 mod proxy_rules;
@@ -67,6 +68,7 @@ pub fn all() -> Vec<Case> {
         networks::CASES,
         proxy::CASES,
         proxy_abuse::CASES,
+        proxy_bounds::CASES,
         proxy_interop::CASES,
         proxy_rules::CASES,
         proxy_settings::CASES,
