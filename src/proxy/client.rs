@@ -321,9 +321,12 @@ impl Client {
         // Nobody keeps the room for a beginning longer than it lasts.
         let carried = match Box::pin(self.begin(stream, to)).await {
             Ok(Some(Begun { stream, remote, starts, meter })) => {
+                // Whoever is being sent something has to see that it is not all, whatever has ended us.
+                stream.resets(true);
                 let ended = relay(&stream, &remote, starts, meter).await;
-                if ended.is_err() {
-                    stream.reset();
+                if ended.is_ok() {
+                    stream.resets(false);
+                } else {
                     remote.reset();
                 }
                 ended

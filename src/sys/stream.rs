@@ -191,6 +191,11 @@ impl Stream {
         let _ = socket::shutdown(self.0.as_raw_fd(), Shutdown::Write);
     }
 
+    /// Whether it is reset, and not ended with a farewell, when this process is no more.
+    pub fn resets(&self, resets: bool) {
+        let _ = setsockopt(&self.0, sockopt::Linger, &libc::linger { l_onoff: resets.into(), l_linger: 0 });
+    }
+
     /// Ends it with a reset instead of a farewell: something was lost, and the peer has to know.
     pub fn reset(self) {
         let _ = setsockopt(&self.0, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 });

@@ -19,13 +19,14 @@ use crate::answers::{ask_tcp, ask_tcp_from};
 use crate::check;
 use crate::failure::{Doing, Result};
 use crate::link::Wan;
-use crate::manager;
+use crate::manager::{self, Manager};
 use crate::ns::{Ns, Running};
 use crate::runner::{Case, patience};
 
 pub const CASES: &[Case] = cases!("proxy_bounds":
     what_a_removed_client_gets_is_broken_off within 60,
     what_a_server_carries_is_broken_off_when_it_ends within 60,
+    what_the_lan_gets_is_broken_off_when_its_router_ends_or_dies within 60,
     a_host_with_connections_without_end_leaves_some_for_others within 60,
     a_client_with_sessions_without_end_keeps_its_connections within 60,
 );
@@ -38,14 +39,20 @@ const MANY: usize = 300;
 /// A second host of the LAN.
 const OTHER: &str = "192.168.4.3";
 
-/// A download of a LAN host's, of which something has come.
-fn download(router: &Router) -> Result<TcpStream> {
+/// The lab of one download after another.
+fn with_source(wans: &[Wan]) -> Result<(Router, Running, Manager)> {
+    let (router, server, client) = proxied(wans)?;
     let listener = router.lab.server.enter(|| TcpListener::bind(SOURCE)).doing("listen")?;
     router.lab.server.thread("source", move || {
         for mut stream in listener.incoming().flatten() {
             while stream.write_all(&[7; 10_000]).is_ok() {}
         }
     })?;
+    Ok((router, server, client))
+}
+
+/// A download of a LAN host's, of which something has come.
+fn download(router: &Router) -> Result<TcpStream> {
     let mut stream = router.lan()?.enter(|| TcpStream::connect(SOURCE)).doing("connect")?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     stream.read_exact(&mut [0; 100_000])?;
@@ -61,7 +68,7 @@ fn is_broken_off(mut stream: TcpStream) -> Result {
 }
 
 fn what_a_removed_client_gets_is_broken_off() -> Result {
-    let (router, mut server, _client) = proxied(&[Wan::mbit(100), Wan::mbit(100)])?;
+    let (router, mut server, _client) = with_source(&[Wan::mbit(100), Wan::mbit(100)])?;
     let stream = download(&router)?;
     fs::write("/run/clients", "1 00000000-0000-4000-8000-000000000001 -\n").doing("write the list")?;
     is_broken_off(stream)?;
@@ -70,11 +77,23 @@ fn what_a_removed_client_gets_is_broken_off() -> Result {
 }
 
 fn what_a_server_carries_is_broken_off_when_it_ends() -> Result {
-    let (router, mut server, _client) = proxied(&[Wan::mbit(100), Wan::mbit(100)])?;
+    let (router, mut server, _client) = with_source(&[Wan::mbit(100), Wan::mbit(100)])?;
     let stream = download(&router)?;
     kill(Pid::from_raw(server.child().id() as i32), Signal::SIGTERM)?;
     is_broken_off(stream)?;
     becomes(|| Ok(server.is_alive().to_string()), "false")
+}
+
+fn what_the_lan_gets_is_broken_off_when_its_router_ends_or_dies() -> Result {
+    let (router, _server, client) = with_source(&[Wan::mbit(100)])?;
+    let stream = download(&router)?;
+    client.end(Duration::from_secs(5))?;
+    is_broken_off(stream)?;
+    let client = start_client(&router)?;
+    becomes(|| ask_tcp(router.lan()?, "9.9.9.9:80"), "server 9.9.9.9:80")?;
+    let stream = download(&router)?;
+    client.crash();
+    is_broken_off(stream)
 }
 
 /// Starts half of the proxy with few descriptors.
