@@ -13,7 +13,7 @@ use smol::future::FutureExt;
 use super::Executor;
 use super::ahead::Ahead;
 use super::meter::Meter;
-use super::relay::{Start, relay};
+use super::relay::{Greeting, relay};
 use crate::sys::clock;
 use crate::sys::stream::{Protocol, Stream};
 use crate::tasks::spawn;
@@ -22,9 +22,6 @@ use crate::wire::status::{ProxyServer, ProxyStatus};
 use crate::wire::tproxy::{DIRECT, TO_SERVER, WhenDown};
 use crate::wire::vless::{Command, Destination, Request, Uuid};
 
-/// So long the header waits for the first payload, to go in one piece with it; with servers that speak first it goes
-/// alone.
-const FIRST: Duration = Duration::from_millis(5);
 /// For a server to answer.
 const CONNECT: Duration = Duration::from_secs(5);
 /// After this another connection is tried beside the first, which may have begun on a WAN that died just then.
@@ -315,7 +312,9 @@ impl Client {
         };
         // Nobody keeps the room for a beginning longer than it lasts.
         let carried = match Box::pin(self.begin(stream, to)).await {
-            Ok(Some(Begun { stream, remote, starts, meter })) => relay(stream, remote, starts, meter).await,
+            Ok(Some(Begun { stream, remote, greeting, meter })) => {
+                relay(stream, remote, greeting, meter).await
+            }
             Ok(None) => Ok(()),
             Err(e) => Err(e),
         };
@@ -330,9 +329,9 @@ impl Client {
             match self.server_connection(&upstream).await {
                 Ok(remote) => {
                     let command = Command::Tcp(Destination::Address(to));
-                    let header = Request { user: self.settings.user, command }.bytes();
-                    let starts = [Start::After(header, Some(FIRST)), Start::Answered];
-                    return Ok(Some(Begun { stream, remote, starts, meter: &self.meter }));
+                    let request = Request { user: self.settings.user, command }.bytes();
+                    let greeting = Greeting::Asks(request);
+                    return Ok(Some(Begun { stream, remote, greeting, meter: &self.meter }));
                 }
                 // It was the last one meanwhile.
                 Err(_) if matches!(self.way(), Way::Direct) => {}
@@ -347,10 +346,7 @@ impl Client {
             return Ok(None);
         }
         match Stream::connect(to, Protocol::Tcp, DIRECT, CONNECT_DIRECT).await {
-            Ok(remote) => {
-                let starts = [Start::Plain, Start::Plain];
-                Ok(Some(Begun { stream, remote, starts, meter: &self.direct }))
-            }
+            Ok(remote) => Ok(Some(Begun { stream, remote, greeting: Greeting::None, meter: &self.direct })),
             Err(e) => {
                 stream.reset();
                 Err(e)
@@ -373,7 +369,7 @@ impl Client {
 struct Begun<'a> {
     stream: Stream,
     remote: Stream,
-    starts: [Start; 2],
+    greeting: Greeting,
     meter: &'a Meter,
 }
 

@@ -63,7 +63,8 @@ async fn has_ipv6(client: &Client, upstream: &Upstream) -> io::Result<bool> {
         let said = [&Request { user: client.settings.user, command }.bytes(), &QUESTION[..]].concat();
         let asks = async {
             stream.write_all(&said).await?;
-            io::Result::Ok(skip_head(&stream).await? && stream.read(&mut [0]).await? > 0)
+            skip_head(&stream).await?;
+            io::Result::Ok(stream.read(&mut [0]).await? > 0)
         };
         let late = async {
             smol::Timer::after(PATIENCE).await;

@@ -307,9 +307,7 @@ impl LanUdp {
     async fn run_link(&self, link: &Rc<Link>, linger: Duration) -> io::Result<()> {
         let stream = self.client.server_connection(&link.upstream).await?;
         let reads = async {
-            if !relay::skip_head(&stream).await? {
-                return Ok(());
-            }
+            relay::skip_head(&stream).await?;
             frames::read(&stream, Vec::new(), |frame| self.answer(link, frame)).await
         };
         let idle = async {

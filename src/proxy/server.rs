@@ -16,7 +16,7 @@ use super::Executor;
 use super::accept;
 use super::accounts::{Account, Accounts};
 use super::clients::{Client, Clients};
-use super::relay::{self, Start, relay};
+use super::relay::{self, Greeting, relay};
 use super::server_udp::{self, Sessions};
 use crate::error::Error;
 use crate::sys::clock;
@@ -25,7 +25,7 @@ use crate::sys::stream::{Listener, Protocol, Stream};
 use crate::tasks::spawn;
 use crate::types::Time;
 use crate::wire::tproxy::is_special;
-use crate::wire::vless::{self, Command, Destination, MAX_REQUEST, Request};
+use crate::wire::vless::{Command, Destination, MAX_REQUEST, Request};
 
 /// Clients open connections ahead, and let them wait for half a minute.
 const REQUEST: Duration = Duration::from_secs(60);
@@ -222,10 +222,7 @@ impl Server {
         let carried = pin!(async {
             // Nobody keeps the room for a beginning longer than it lasts.
             match Box::pin(self.begin_for(&account, stream, request.command, rest)).await? {
-                Some((stream, remote)) => {
-                    let answer = Start::After(vless::ANSWER.to_vec(), None);
-                    relay(stream, remote, [Start::Plain, answer], &account.meter).await
-                }
+                Some((stream, remote)) => relay(stream, remote, Greeting::Answers, &account.meter).await,
                 None => Ok(()),
             }
         });

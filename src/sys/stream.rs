@@ -57,13 +57,9 @@ impl Stream {
             Err(io::ErrorKind::TimedOut.into())
         };
         stream.0.writable().or(late).await?;
-        match socket::getsockopt(&stream.0, sockopt::SocketError)? {
-            0 => {
-                stream.adjust();
-                Ok(stream)
-            }
-            error => Err(io::Error::from_raw_os_error(error)),
-        }
+        stream.take_error()?;
+        stream.adjust();
+        Ok(stream)
     }
 
     /// What both ends of a relay want: no waiting for more to send, and news of peers that are gone.
@@ -190,6 +186,17 @@ impl Stream {
     pub fn end(&self) {
         // It may have ended itself meanwhile.
         let _ = socket::shutdown(self.0.as_raw_fd(), Shutdown::Write);
+    }
+
+    /// What has broken it, where nobody reads or writes; once.
+    ///
+    /// # Errors
+    /// That.
+    pub fn take_error(&self) -> io::Result<()> {
+        match socket::getsockopt(&self.0, sockopt::SocketError)? {
+            0 => Ok(()),
+            error => Err(io::Error::from_raw_os_error(error)),
+        }
     }
 
     /// Ends it with a reset instead of a farewell: something was lost, and the peer has to know.

@@ -1,13 +1,19 @@
 //! What the LAN sends by `bsbf-proxy` and gets back, to the last byte: much, many at once, and while WANs break.
 
 use std::fs;
-use std::io::{self, ErrorKind::Other, Read, Write};
+use std::io::{
+    self,
+    ErrorKind::{ConnectionReset, Other},
+    Read, Write,
+};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::libc::linger;
 use nix::sys::resource::{Resource::RLIMIT_NOFILE, getrlimit, setrlimit};
+use nix::sys::socket::{setsockopt, sockopt::Linger};
 
 use super::cases;
 use super::managed::SETTLE;
@@ -22,6 +28,7 @@ use crate::ns::Ns;
 use crate::runner::{Case, needs_speed};
 
 pub const CASES: &[Case] = cases!("proxy_transfers":
+    what_breaks_at_its_source_breaks_for_the_host,
     a_thousand_connections_at_once within 60,
     nothing_is_lost_on_lossy_wans within 90,
     wans_that_die_and_come_back_break_nothing within 120,
@@ -29,6 +36,8 @@ pub const CASES: &[Case] = cases!("proxy_transfers":
 
 /// A service of the Internet that sends back what it is sent, from the first byte on.
 pub const ECHO: &str = "9.9.9.9:7000";
+/// One that breaks off what it sends.
+const BREAKER: &str = "9.9.9.9:7001";
 /// Longer than a transfer may stand still while a WAN dies.
 const STALL: Duration = Duration::from_secs(20);
 /// Of each of many connections.
@@ -49,6 +58,29 @@ pub fn echo_in(server: &Ns) -> Result {
             let _ = thread::Builder::new().stack_size(64 << 10).spawn(echoes);
         }
     })?;
+    Ok(())
+}
+
+/// Or else a host would take a part for the whole.
+fn what_breaks_at_its_source_breaks_for_the_host() -> Result {
+    let (router, _server, _client) = proxied(&[Wan::mbit(100), Wan::mbit(100)])?;
+    let listener = router.lab.server.enter(|| TcpListener::bind(BREAKER)).doing("listen")?;
+    router.lab.server.thread("breaker", move || {
+        for mut stream in listener.incoming().flatten() {
+            // Only once the host has begun to read.
+            let _ = stream.read(&mut [0]);
+            let _ = stream.write_all(&[7; 300_000]);
+            let _ = setsockopt(&stream, Linger, &linger { l_onoff: 1, l_linger: 0 });
+        }
+    })?;
+    for _ in 0..5 {
+        let mut stream = router.lan()?.enter(|| TcpStream::connect(BREAKER)).doing("connect")?;
+        stream.set_read_timeout(Some(STALL))?;
+        stream.write_all(b"x")?;
+        let ended = io::copy(&mut stream, &mut io::sink());
+        let is_reset = ended.as_ref().is_err_and(|e| e.kind() == ConnectionReset);
+        check!(is_reset, "it ends with {ended:?}: {}", logs());
+    }
     Ok(())
 }
 
