@@ -23,6 +23,7 @@ mod scratch;
 pub mod server;
 #[cfg(feature = "server")]
 mod server_udp;
+mod servers;
 mod turn;
 
 use std::rc::Rc;

@@ -1,41 +1,28 @@
 //! The router's half: what the firewall brings from the LAN goes to the server, or, while no server can be reached,
 //! where it would have gone without a proxy.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
 use smol::channel::{Receiver, Sender};
-use smol::future::FutureExt;
 
 use super::Executor;
 use super::ahead::Ahead;
 use super::meter::Meter;
-use super::relay::{Greeting, relay};
+use super::relay::{Greeting, NO_ANSWER, relay};
+use super::servers::Upstream;
 use crate::sys::clock;
 use crate::sys::stream::{Protocol, Stream};
 use crate::tasks::spawn;
-use crate::types::{Time, millis};
-use crate::wire::status::{ProxyServer, ProxyStatus};
-use crate::wire::tproxy::{DIRECT, TO_SERVER, WhenDown};
+use crate::wire::status::ProxyStatus;
+use crate::wire::tproxy::{DIRECT, WhenDown};
 use crate::wire::vless::{Command, Destination, Request, Uuid};
 
-/// For a server to answer.
-const CONNECT: Duration = Duration::from_secs(5);
-/// After this another connection is tried beside the first, which may have begun on a WAN that died just then.
-const AGAIN: Duration = Duration::from_secs(1);
 /// For a host of the Internet, past the proxy.
 const CONNECT_DIRECT: Duration = Duration::from_secs(15);
-/// Between two looks at a server that does not answer.
-const RETRY: Duration = Duration::from_secs(1);
-/// The same at one that does and is not the one in use.
-const CALM: Duration = Duration::from_secs(60);
-/// Another server has to be so many times as near to be taken while this one answers.
-const NEARER: u64 = 2;
-/// How often the connections ahead are looked after, besides when one is taken.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// What is set.
 #[derive(Clone, Debug)]
@@ -48,35 +35,6 @@ pub struct Settings {
     pub when_down: WhenDown,
     /// So long none has to answer before that.
     pub down_after: Duration,
-}
-
-/// A server, and how it is.
-pub struct Upstream {
-    /// Where it is.
-    pub address: SocketAddr,
-    /// Since when it has not answered; `None` while it does.
-    silent: Cell<Option<Time>>,
-    /// What it answered last time, if it did not.
-    trouble: RefCell<String>,
-    /// How long it took to connect, smoothed; `None` before the first time.
-    rtt: Cell<Option<Duration>>,
-    /// Wakes who looks after it.
-    wake: Sender<()>,
-    woken: Receiver<()>,
-}
-
-impl Upstream {
-    fn new(address: SocketAddr) -> Upstream {
-        let (wake, woken) = smol::channel::bounded(1);
-        Upstream {
-            address,
-            silent: Cell::new(Some(clock::now())),
-            trouble: RefCell::default(),
-            rtt: Cell::new(None),
-            wake,
-            woken,
-        }
-    }
 }
 
 /// Where what comes from the LAN goes.
@@ -94,13 +52,13 @@ pub enum Way {
 pub struct Client {
     pub(super) executor: Executor,
     pub(super) settings: Settings,
-    upstreams: Vec<Rc<Upstream>>,
+    pub(super) upstreams: Vec<Rc<Upstream>>,
     /// The one in use; it may be silent for a while.
-    current: Cell<usize>,
+    pub(super) current: Cell<usize>,
     /// All servers have been silent for too long.
-    is_down: Cell<bool>,
+    pub(super) is_down: Cell<bool>,
     /// Rings when connections go another way from now on.
-    rings: Sender<()>,
+    pub(super) rings: Sender<()>,
     rung: Receiver<()>,
     pub(super) ahead: Ahead,
     /// What the LAN has carried by servers.
@@ -128,34 +86,15 @@ impl Client {
         })
     }
 
-    /// Looks after the servers and the connections ahead from now on.
-    pub fn look_after_servers(self: &Rc<Self>) {
-        for upstream in &self.upstreams {
-            spawn(&self.executor, self.clone().look_after(upstream.clone())).detach();
-        }
-    }
-
     /// Something has changed about WANs.
     pub fn wans_changed(&self) {
         self.ahead.unsettle(clock::now());
         self.wake_all();
     }
 
-    fn wake_all(&self) {
-        for upstream in &self.upstreams {
-            // Full means that it is awake already.
-            let _ = upstream.wake.try_send(());
-        }
-    }
-
     /// Waits until connections go another way.
     pub(super) async fn another_way(&self) {
         let _ = self.rung.recv().await;
-    }
-
-    fn ring(&self) {
-        // Full means that it has rung already.
-        let _ = self.rings.try_send(());
     }
 
     /// Which way connections go now.
@@ -173,13 +112,7 @@ impl Client {
     /// How the servers are, which way connections go, and what was carried.
     pub fn status(&self) -> ProxyStatus {
         let now = clock::now();
-        let server = |(i, upstream): (usize, &Rc<Upstream>)| ProxyServer {
-            address: upstream.address.to_string(),
-            in_use: i == self.current.get(),
-            silent_ms: upstream.silent.get().map(|since| millis(now.since(since))),
-            trouble: upstream.trouble.borrow().clone(),
-            rtt_ms: upstream.rtt.get().map(millis),
-        };
+        let server = |(i, upstream): (usize, &Rc<Upstream>)| upstream.status(i == self.current.get(), now);
         let way = match self.way() {
             Way::Server(_) => "server",
             Way::Direct => "direct",
@@ -192,110 +125,6 @@ impl Client {
             down_bytes: self.meter.down.bytes.get(),
             direct_up_bytes: self.direct.up.bytes.get(),
             direct_down_bytes: self.direct.down.bytes.get(),
-        }
-    }
-
-    /// Connects to a server now and then, and keeps what it learns and the connection.
-    async fn look_after(self: Rc<Self>, upstream: Rc<Upstream>) {
-        loop {
-            let now = clock::now();
-            let is_current =
-                self.upstreams.get(self.current.get()).is_some_and(|current| Rc::ptr_eq(current, &upstream));
-            let is_silent = upstream.silent.get().is_some();
-            if is_silent || !is_current || self.ahead.lacks(now) > 0 {
-                let generation = self.ahead.generation();
-                match self.connect(&upstream).await {
-                    Ok(stream) if is_current => self.ahead.add(stream, generation, clock::now()),
-                    Ok(_) | Err(_) => {}
-                }
-            }
-            let wait = match (upstream.silent.get().is_some(), is_current) {
-                (true, _) => RETRY,
-                (false, true) if self.ahead.lacks(clock::now()) > 0 => continue,
-                (false, true) => LOOK,
-                (false, false) => CALM,
-            };
-            let sleeps = async {
-                smol::Timer::after(wait).await;
-            };
-            let woken = async {
-                let _ = upstream.woken.recv().await;
-            };
-            sleeps.or(woken).await;
-        }
-    }
-
-    /// A connection to this server, new; what came of it is noted.
-    pub(super) async fn connect(&self, upstream: &Upstream) -> io::Result<Stream> {
-        let start = clock::now();
-        let connect = || Stream::connect(upstream.address, Protocol::Mptcp, TO_SERVER, CONNECT);
-        let again = async {
-            smol::Timer::after(AGAIN).await;
-            connect().await
-        };
-        let connected = connect().or(again).await;
-        let now = clock::now();
-        match &connected {
-            Ok(_) => {
-                let took = now.since(start);
-                let rtt = upstream.rtt.get().map_or(took, |before| (before * 7 + took) / 8);
-                upstream.rtt.set(Some(rtt));
-                upstream.trouble.borrow_mut().clear();
-                if upstream.silent.replace(None).is_some() {
-                    log::info!("server {} answers within {} ms", upstream.address, millis(took));
-                }
-            }
-            // Our own shortage says nothing about the server.
-            Err(e) if is_shortage(e) => log::debug!("cannot connect to {}: {e}", upstream.address),
-            Err(e) => {
-                *upstream.trouble.borrow_mut() = e.to_string();
-                if upstream.silent.get().is_none() {
-                    upstream.silent.set(Some(start));
-                    log::warn!("server {} does not answer: {e}", upstream.address);
-                }
-            }
-        }
-        self.choose(now);
-        connected
-    }
-
-    /// The server in use, and whether there is one.
-    fn choose(&self, now: Time) {
-        let rtt = |i: usize| {
-            let upstream = self.upstreams.get(i)?;
-            if upstream.silent.get().is_some() { None } else { upstream.rtt.get() }
-        };
-        let nearest = (0..self.upstreams.len()).filter_map(|i| Some((rtt(i)?, i))).min();
-        let Some((best, nearest)) = nearest else {
-            let silent = |upstream: &Rc<Upstream>| {
-                upstream.silent.get().is_some_and(|since| now.since(since) >= self.settings.down_after)
-            };
-            if !self.is_down.get() && self.upstreams.iter().all(silent) {
-                self.is_down.set(true);
-                self.ring();
-                let what = match self.settings.when_down {
-                    WhenDown::Direct => "go out directly",
-                    WhenDown::Reject => "are refused",
-                };
-                let seconds = self.settings.down_after.as_secs();
-                log::warn!("no server has answered for {seconds} s: the LAN's connections {what}");
-            }
-            return;
-        };
-        if self.is_down.replace(false) {
-            self.ring();
-            log::info!("a server answers again: the LAN's connections go to it");
-        }
-        let current = self.current.get();
-        let stays = rtt(current).is_some_and(|rtt| rtt.as_micros() <= best.as_micros() * u128::from(NEARER));
-        if !stays && current != nearest {
-            self.current.set(nearest);
-            self.ring();
-            self.ahead.end_all();
-            if let Some(upstream) = self.upstreams.get(nearest) {
-                log::info!("server {} is used from now on: {} ms", upstream.address, millis(best));
-            }
-            self.wake_all();
         }
     }
 
@@ -312,8 +141,14 @@ impl Client {
         };
         // Nobody keeps the room for a beginning longer than it lasts.
         let carried = match Box::pin(self.begin(stream, to)).await {
-            Ok(Some(Begun { stream, remote, greeting, meter })) => {
-                relay(stream, remote, greeting, meter).await
+            Ok(Some(Begun { stream, remote, upstream, greeting, meter })) => {
+                let ended = relay(stream, remote, greeting, meter).await;
+                if let (Some(upstream), Err(e)) = (upstream, &ended)
+                    && e.kind() == NO_ANSWER
+                {
+                    upstream.doubt();
+                }
+                ended
             }
             Ok(None) => Ok(()),
             Err(e) => Err(e),
@@ -331,7 +166,8 @@ impl Client {
                     let command = Command::Tcp(Destination::Address(to));
                     let request = Request { user: self.settings.user, command }.bytes();
                     let greeting = Greeting::Asks(request);
-                    return Ok(Some(Begun { stream, remote, greeting, meter: &self.meter }));
+                    let upstream = Some(upstream);
+                    return Ok(Some(Begun { stream, remote, upstream, greeting, meter: &self.meter }));
                 }
                 // It was the last one meanwhile.
                 Err(_) if matches!(self.way(), Way::Direct) => {}
@@ -346,7 +182,10 @@ impl Client {
             return Ok(None);
         }
         match Stream::connect(to, Protocol::Tcp, DIRECT, CONNECT_DIRECT).await {
-            Ok(remote) => Ok(Some(Begun { stream, remote, greeting: Greeting::None, meter: &self.direct })),
+            Ok(remote) => {
+                let greeting = Greeting::None;
+                Ok(Some(Begun { stream, remote, upstream: None, greeting, meter: &self.direct }))
+            }
             Err(e) => {
                 stream.reset();
                 Err(e)
@@ -357,7 +196,7 @@ impl Client {
     /// One that was opened ahead, or a new one.
     pub(super) async fn server_connection(&self, upstream: &Upstream) -> io::Result<Stream> {
         let ahead = self.ahead.take(clock::now());
-        let _ = upstream.wake.try_send(());
+        upstream.wake();
         match ahead {
             Some(stream) => Ok(stream),
             None => self.connect(upstream).await,
@@ -369,16 +208,10 @@ impl Client {
 struct Begun<'a> {
     stream: Stream,
     remote: Stream,
+    /// The server that it goes by.
+    upstream: Option<Rc<Upstream>>,
     greeting: Greeting,
     meter: &'a Meter,
-}
-
-/// Whether this machine lacks descriptors, memory or ports.
-fn is_shortage(e: &io::Error) -> bool {
-    matches!(
-        e.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EADDRNOTAVAIL)
-    )
 }
 
 /// Where the firewall brings the LAN's packets to.

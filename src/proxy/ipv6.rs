@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use smol::future::FutureExt;
 
-use super::client::{Client, Upstream, Way};
+use super::client::{Client, Way};
 use super::relay::skip_head;
+use super::servers::Upstream;
 use crate::wire::tproxy::Ipv6;
 use crate::wire::vless::{Command, Destination, Request};
 

@@ -12,8 +12,9 @@ use std::time::Duration;
 use smol::Task;
 use smol::future::FutureExt;
 
-use super::client::{Client, Upstream, Way};
+use super::client::{Client, Way};
 use super::outgoing::Outgoing;
+use super::servers::Upstream;
 use super::turn::Turn;
 use super::{frames, relay, scratch};
 use crate::sys::clock;
@@ -289,6 +290,9 @@ impl LanUdp {
         let (lan, of) = (self.clone(), link.clone());
         let task = async move {
             if let Err(e) = lan.run_link(&of, linger).await {
+                if e.kind() == relay::NO_ANSWER {
+                    of.upstream.doubt();
+                }
                 log::debug!("a connection for datagrams: {e}");
             }
             of.is_broken.set(true);

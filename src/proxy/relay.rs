@@ -163,8 +163,10 @@ async fn carry(from: &Stream, to: &Stream, starts: Begins<'_>, flow: &Flow) -> i
         }
         while let Some(left) = &mut rest {
             to.writable().await?;
-            if !left.go(to)? {
-                rest.take().map(Rest::end);
+            if !left.go(to)?
+                && let Some(rest) = rest.take()
+            {
+                rest.end();
             }
         }
         if let Some(wait) = flow.wait(bytes) {

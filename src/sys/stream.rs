@@ -202,6 +202,13 @@ impl Stream {
     /// Ends it with a reset instead of a farewell: something was lost, and the peer has to know.
     pub fn reset(self) {
         let _ = setsockopt(&self.0, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 });
+        // Not every kernel with MPTCP heeds that when it closes: the peer would take a part for the whole. A disconnect
+        // (connect(2), AF_UNSPEC) says MP_FASTCLOSE in all of them (mptcp_disconnect, net/mptcp/protocol.c).
+        let nowhere = libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
+        // SAFETY: it points to an address, as long as it is told, that lives until the call returns.
+        unsafe {
+            libc::connect(self.0.as_raw_fd(), &raw const nowhere, size_of_val(&nowhere) as libc::socklen_t);
+        }
     }
 }
 
