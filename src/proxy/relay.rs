@@ -300,3 +300,6 @@ pub fn append(from: &Stream, bytes: &mut Vec<u8>) -> io::Result<usize> {
         Ok(read)
     })
 }
+
+#[cfg(test)]
+mod tests;
