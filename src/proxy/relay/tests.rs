@@ -1,3 +1,6 @@
+// The relay's peers.
+#![allow(clippy::disallowed_types)]
+
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 
