@@ -83,7 +83,7 @@ fn start_iperf3(router: &Router) -> Result<Running> {
 /// What a run on a host of the LAN has counted; it must end without an error.
 fn iperf3(router: &Router, more: &str) -> Result<End> {
     let ran = router.lan()?.run(&format!("iperf3 -J -c {HOST} {more}"));
-    let told = ran.or_else(|e| failed(format!("{e:?}: {}", logs())))?;
+    let told = ran.or_else(|e| failed(format!("{e}: {}", logs())))?;
     match json::from_str::<Iperf>(&told) {
         Ok(told) => Ok(told.end),
         Err(_) => failed(format!("iperf3 {more} has counted nothing: {told}")),
