@@ -22,6 +22,7 @@ mod networks;
 pub(crate) mod proxy;
 mod proxy_abuse;
 mod proxy_interop;
+mod proxy_programs;
 mod proxy_router;
 mod proxy_rules;
 mod proxy_settings;
@@ -68,6 +69,7 @@ pub fn all() -> Vec<Case> {
         proxy::CASES,
         proxy_abuse::CASES,
         proxy_interop::CASES,
+        proxy_programs::CASES,
         proxy_rules::CASES,
         proxy_settings::CASES,
         proxy_transfers::CASES,

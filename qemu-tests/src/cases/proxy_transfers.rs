@@ -114,7 +114,7 @@ pub fn is_broken_off(lan: &Ns, ends: &Receiver<io::Result<u64>>) -> Result {
 }
 
 /// Bytes that no other number has.
-fn pattern(number: u32, length: usize) -> Vec<u8> {
+pub fn pattern(number: u32, length: usize) -> Vec<u8> {
     let word = |i: u32| (i ^ number.rotate_left(16)).wrapping_mul(2_654_435_761).to_le_bytes();
     (0..).flat_map(word).take(length).collect()
 }
@@ -182,7 +182,7 @@ fn a_thousand_connections_at_once() -> Result {
 }
 
 /// The lab's two usual WANs under a manager, with the proxy over both.
-fn bonded(loss: f64) -> Result<(Router, impl Sized)> {
+pub fn bonded(loss: f64) -> Result<(Router, impl Sized)> {
     let wans = [(20, 15), (10, 30)].map(|(mbit, ms)| Wan::mbit(mbit).delay_ms(ms).loss(loss));
     let (router, server, client) = proxied(&wans)?;
     let mut manager = Manager::start(&router.lab, &[], Path::new("/run/bond.log"))?;
