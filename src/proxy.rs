@@ -13,18 +13,24 @@ pub mod client_list;
 pub mod clients;
 mod frames;
 pub mod ipv6;
+mod lan_hosts;
 pub mod lan_udp;
 mod meter;
 mod outgoing;
 mod pipes;
 mod relay;
+mod room;
 mod scratch;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "server")]
+mod server_session;
+#[cfg(feature = "server")]
 mod server_udp;
 mod servers;
 mod turn;
+#[cfg(feature = "server")]
+mod waiting;
 
 use std::rc::Rc;
 

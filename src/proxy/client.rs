@@ -11,6 +11,7 @@ use smol::channel::{Receiver, Sender};
 
 use super::Executor;
 use super::ahead::Ahead;
+use super::lan_hosts::LanHosts;
 use super::meter::Meter;
 use super::relay::{Greeting, NO_ANSWER, relay};
 use super::servers::Upstream;
@@ -61,6 +62,8 @@ pub struct Client {
     pub(super) rings: Sender<()>,
     rung: Receiver<()>,
     pub(super) ahead: Ahead,
+    /// Who of the LAN has connections.
+    hosts: LanHosts,
     /// What the LAN has carried by servers.
     pub(super) meter: Meter,
     /// The same past them.
@@ -68,8 +71,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// With servers of which nothing is known yet.
-    pub fn new(executor: Executor, settings: Settings) -> Rc<Client> {
+    /// With servers of which nothing is known yet, in a process with so many descriptors.
+    pub fn new(executor: Executor, settings: Settings, descriptors: usize) -> Rc<Client> {
         let upstreams = settings.servers.iter().map(|address| Rc::new(Upstream::new(*address))).collect();
         let (rings, rung) = smol::channel::bounded(1);
         Rc::new(Client {
@@ -81,6 +84,7 @@ impl Client {
             rings,
             rung,
             ahead: Ahead::default(),
+            hosts: LanHosts::new(descriptors),
             meter: Meter::new(None),
             direct: Meter::new(None),
         })
@@ -128,25 +132,28 @@ impl Client {
         }
     }
 
-    /// Takes a connection of the LAN's.
+    /// Takes a connection of the LAN's, if its host has not too many.
     pub fn take(self: &Rc<Self>, stream: Stream) {
-        spawn(&self.executor, self.clone().connection(stream)).detach();
+        // Of one that nobody redirected the destination is this listener: it would come here again.
+        match (stream.peer(), stream.local()) {
+            (Ok(from), Ok(to)) if !to.ip().is_loopback() && self.hosts.lets_in(from.ip(), clock::now()) => {
+                spawn(&self.executor, self.clone().connection(stream, from.ip(), to)).detach();
+            }
+            _ => stream.reset(),
+        }
     }
 
-    async fn connection(self: Rc<Self>, stream: Stream) {
-        // Of one that nobody redirected the destination is this listener: it would come here again.
-        let to = match stream.local() {
-            Ok(to) if !to.ip().is_loopback() => to,
-            _ => return stream.reset(),
-        };
+    async fn connection(self: Rc<Self>, stream: Stream, host: IpAddr, to: SocketAddr) {
         // Nobody keeps the room for a beginning longer than it lasts.
         let carried = match Box::pin(self.begin(stream, to)).await {
             Ok(Some(Begun { stream, remote, upstream, greeting, meter })) => {
-                let ended = relay(stream, remote, greeting, meter).await;
-                if let (Some(upstream), Err(e)) = (upstream, &ended)
-                    && e.kind() == NO_ANSWER
-                {
-                    upstream.doubt();
+                let ended = relay(&stream, &remote, greeting, meter).await;
+                if let Err(e) = &ended {
+                    stream.reset();
+                    remote.reset();
+                    if let Some(upstream) = upstream.filter(|_| e.kind() == NO_ANSWER) {
+                        upstream.doubt();
+                    }
                 }
                 ended
             }
@@ -156,6 +163,7 @@ impl Client {
         if let Err(e) = carried {
             log::debug!("a connection to {to}: {e}");
         }
+        self.hosts.leaves(host);
     }
 
     /// Finds the way for a connection; nothing for one that is refused.

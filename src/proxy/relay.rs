@@ -43,41 +43,44 @@ pub enum Greeting {
     Answers,
 }
 
-/// Carries both directions until both have ended. An error of one is a reset of both.
+/// Carries both directions until both have ended. An error of one has to be a reset of both, which is left to whose they are.
 ///
 /// # Errors
 /// What broke it.
-pub async fn relay(a: Stream, b: Stream, greeting: Greeting, meter: &Meter) -> io::Result<()> {
+pub async fn relay(a: &Stream, b: &Stream, greeting: Greeting, meter: &Meter) -> io::Result<()> {
+    let plain = || [a, b].into_iter().filter(|stream| !stream.is_mptcp());
+    // Whoever is being sent something has to see that it is not all, also if this process is killed. Not so of MPTCP: each
+    // of its subflows that comes to its end would be reset too.
+    plain().for_each(|stream| stream.resets(true));
     let ended = {
         let (up, down) = match greeting {
             Greeting::None => (nothing(), nothing()),
             Greeting::Asks(request) => (
-                Box::pin(begin(&a, &b, request, Some(FIRST), &meter.up)) as Begins<'_>,
-                Box::pin(async { skip_head(&b).await.map(|()| true) }) as Begins<'_>,
+                Box::pin(begin(a, b, request, Some(FIRST), &meter.up)) as Begins<'_>,
+                Box::pin(async { skip_head(b).await.map(|()| true) }) as Begins<'_>,
             ),
             #[cfg(feature = "server")]
             Greeting::Answers => {
-                (nothing(), Box::pin(begin(&b, &a, vless::ANSWER.to_vec(), None, &meter.down)) as Begins<'_>)
+                (nothing(), Box::pin(begin(b, a, vless::ANSWER.to_vec(), None, &meter.down)) as Begins<'_>)
             }
         };
         // Where they are, for a moved future takes its room twice, and a relay should take little.
-        let mut up = pin!(carry(&a, &b, up, &meter.up));
-        let mut down = pin!(carry(&b, &a, down, &meter.down));
+        let mut up = pin!(carry(a, b, up, &meter.up));
+        let mut down = pin!(carry(b, a, down, &meter.down));
         let first = future::poll_fn(|context| match up.as_mut().poll(context) {
             Poll::Ready(ended) => Poll::Ready(ended.map(|()| true)),
             Poll::Pending => down.as_mut().poll(context).map_ok(|()| false),
         });
         match first.await {
             Ok(is_up) => {
-                let (other, quiet) = if is_up { (down, &a) } else { (up, &b) };
+                let (other, quiet) = if is_up { (down, a) } else { (up, b) };
                 other.or(Box::pin(breaks(quiet))).await
             }
             Err(e) => Err(e),
         }
     };
-    if ended.is_err() {
-        a.reset();
-        b.reset();
+    if ended.is_ok() {
+        plain().for_each(|stream| stream.resets(false));
     }
     ended
 }

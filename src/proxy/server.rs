@@ -1,8 +1,8 @@
 //! The server: one process for all clients.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::io::{self, ErrorKind::WouldBlock};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
@@ -10,40 +10,32 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use smol::Task;
-use smol::future::FutureExt;
+use smol::future::{self, FutureExt};
 
 use super::Executor;
 use super::accept;
 use super::accounts::{Account, Accounts};
 use super::clients::{Client, Clients};
 use super::relay::{self, Greeting, relay};
-use super::server_udp::{self, Sessions};
+use super::room::Room;
+use super::server_udp;
+use super::waiting::{Waiting, host};
 use crate::error::Error;
 use crate::sys::clock;
 use crate::sys::resolve;
 use crate::sys::stream::{Listener, Protocol, Stream};
 use crate::tasks::spawn;
-use crate::types::Time;
 use crate::wire::tproxy::is_special;
 use crate::wire::vless::{Command, Destination, MAX_REQUEST, Request};
 
 /// Clients open connections ahead, and let them wait for half a minute.
 const REQUEST: Duration = Duration::from_secs(60);
-/// Connections of one host that may wait for longer than a burst of new ones takes, without a word; of more, the oldest
-/// have to go.
-const MOST_WAITING: usize = 256;
-/// What such a burst takes, on the slowest of WANs.
-const BURST: Duration = Duration::from_secs(3);
-/// Connections of one host without a word, however new.
-const MOST_AT_ONCE: usize = 4096;
-/// The same of all hosts.
-const MOST_AT_ONCE_OF_ALL: usize = 16_384;
-/// Connections of one client: descriptors are for all of them.
-const MOST_OF_A_CLIENT: u32 = 16_384;
 /// Between two tries at a port that somebody else has.
 const RETRY: Duration = Duration::from_secs(5);
 /// For a host of the Internet to answer.
 const CONNECT: Duration = Duration::from_secs(15);
+/// For the connections of a server that ends to end before it.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What is set.
 pub struct Settings {
@@ -58,28 +50,30 @@ pub struct Server {
     pub(super) executor: Executor,
     pub(super) settings: Settings,
     accounts: RefCell<Accounts>,
+    /// What clients have open takes of it.
+    room: Rc<Room>,
     /// Where there should be a listener, and whether one is missing.
     wanted: RefCell<HashSet<u16>>,
     missing: Cell<bool>,
     /// Who listens at which port.
     ports: RefCell<HashMap<u16, Vec<Task<()>>>>,
-    pub(super) sessions: Sessions,
     /// Who has connected and said nothing yet, in order.
     waiting: RefCell<Waiting>,
     next: Cell<u64>,
 }
 
 impl Server {
-    /// With no clients yet.
-    pub fn new(executor: Executor, settings: Settings) -> Rc<Server> {
+    /// With no clients yet, in a process with so many descriptors.
+    pub fn new(executor: Executor, settings: Settings, descriptors: usize) -> Rc<Server> {
+        let room = Rc::new(Room::new(descriptors));
         Rc::new(Server {
             executor,
             settings,
-            accounts: RefCell::default(),
+            accounts: RefCell::new(Accounts::new(room.clone())),
+            room,
             wanted: RefCell::default(),
             missing: Cell::new(false),
             ports: RefCell::default(),
-            sessions: Sessions::default(),
             waiting: RefCell::default(),
             next: Cell::new(0),
         })
@@ -160,7 +154,7 @@ impl Server {
             let client = account.client.borrow();
             let [up, down] = [&account.meter.up, &account.meter.down].map(|flow| flow.bytes.get());
             if up + down > 0 || account.open.get() > 0 {
-                let numbers = [u64::from(account.open.get()), up, down].map(|number| number.to_string());
+                let numbers = [account.open.get() as u64, up, down].map(|number| number.to_string());
                 let [open, up, down] = &numbers;
                 let line = [
                     "client ",
@@ -179,12 +173,28 @@ impl Server {
             }
         }
         lines.sort_unstable();
-        let waiting = self.waiting.borrow().all.len().to_string();
+        let waiting = self.waiting.borrow().count().to_string();
         let clients = accounts.iter().count().to_string();
         let mut text =
             [&clients, " clients; ", &waiting, " connections that have said nothing yet\n"].concat();
         lines.iter().for_each(|(_, line)| text += line);
         text
+    }
+
+    /// Lets nobody in any more, and ends with a reset what is open: whoever is being sent something has to see that it is not
+    /// all.
+    pub async fn end(&self) {
+        self.ports.borrow_mut().clear();
+        self.accounts.borrow_mut().take(&Clients::default());
+        let ended = async {
+            while !self.room.is_empty() {
+                future::yield_now().await;
+            }
+        };
+        let late = async {
+            smol::Timer::after(FAREWELL).await;
+        };
+        ended.or(late).await;
     }
 
     fn begin(self: &Rc<Self>, stream: Stream) {
@@ -213,37 +223,45 @@ impl Server {
         let Some(account) = self.accounts.borrow().find(&request.user) else {
             return log::debug!("somebody has a UUID that is no client's");
         };
-        if account.open.get() >= MOST_OF_A_CLIENT {
+        if !account.lets_in() {
             log::debug!("client {} has too many connections", account.client.borrow().id);
             return stream.reset();
         }
-        account.open.set(account.open.get() + 1);
-        // Where they are, for a moved future takes its room twice.
-        let carried = pin!(async {
-            // Nobody keeps the room for a beginning longer than it lasts.
-            match Box::pin(self.begin_for(&account, stream, request.command, rest)).await? {
-                Some((stream, remote)) => relay(stream, remote, Greeting::Answers, &account.meter).await,
-                None => Ok(()),
-            }
-        });
-        let gone = pin!(async {
-            account.gone().await;
-            Ok(())
-        });
-        if let Err(e) = carried.or(gone).await {
+        let remote = OnceCell::new();
+        let ended = {
+            // Where they are, for a moved future takes its room twice.
+            let carried = pin!(async {
+                // Nobody keeps the room for a beginning longer than it lasts.
+                match Box::pin(self.begin_for(&account, &stream, request.command, rest)).await? {
+                    Some(other) => {
+                        let remote = remote.get_or_init(|| other);
+                        relay(&stream, remote, Greeting::Answers, &account.meter).await
+                    }
+                    None => Ok(()),
+                }
+            });
+            let gone = pin!(async {
+                account.gone().await;
+                Err(io::ErrorKind::ConnectionAborted.into())
+            });
+            carried.or(gone).await
+        };
+        if let Err(e) = ended {
             log::debug!("client {}: {e}", account.client.borrow().id);
+            // A farewell would make a whole of what was carried so far.
+            [Some(stream), remote.into_inner()].into_iter().flatten().for_each(Stream::reset);
         }
-        account.open.set(account.open.get() - 1);
+        account.leaves();
     }
 
-    /// Does what a client asks for; of a TCP connection only the beginning: gives the two to be made one.
+    /// Does what a client asks for; of a TCP connection only the beginning: gives the other one, to be made one with it.
     async fn begin_for(
         self: &Rc<Self>,
         account: &Rc<Account>,
-        stream: Stream,
+        stream: &Stream,
         command: Command,
         rest: Vec<u8>,
-    ) -> io::Result<Option<(Stream, Stream)>> {
+    ) -> io::Result<Option<Stream>> {
         let (inbound, outbound) = account.client.borrow().marks();
         // What classifies by marks is another's business; without the capability there is none.
         if let Err(e) = stream.mark(inbound) {
@@ -261,21 +279,15 @@ impl Server {
                 return Ok(None);
             }
         };
-        let remote = match self.connect(to, outbound).await {
-            Ok(remote) => remote,
-            Err(e) => {
-                stream.reset();
-                return Err(e);
-            }
-        };
+        let remote = self.connect(account, to, outbound).await?;
         remote.write_all(&rest).await?;
         account.meter.up.count(rest.len());
-        Ok(Some((stream, remote)))
+        Ok(Some(remote))
     }
 
-    async fn connect(&self, to: Destination, mark: u32) -> io::Result<Stream> {
+    async fn connect(&self, account: &Account, to: Destination, mark: u32) -> io::Result<Stream> {
         let mut last = io::ErrorKind::PermissionDenied.into();
-        for address in self.addresses(to).await? {
+        for address in self.addresses(account, to).await? {
             match Stream::connect(address, Protocol::Tcp, mark, CONNECT).await {
                 Ok(stream) => return Ok(stream),
                 Err(e) => last = e,
@@ -284,8 +296,17 @@ impl Server {
         Err(last)
     }
 
-    /// Where a client is let go.
-    pub(super) async fn addresses(&self, to: Destination) -> io::Result<Vec<SocketAddr>> {
+    /// Where a client is let go. He waits for his turn to look up a name.
+    pub(super) async fn addresses(&self, account: &Account, to: Destination) -> io::Result<Vec<SocketAddr>> {
+        let _turn = match to {
+            Destination::Address(_) => None,
+            Destination::Name(..) => Some(account.lookups.acquire().await),
+        };
+        self.look_up(to).await
+    }
+
+    /// The same of somebody whose turn it is.
+    pub(super) async fn look_up(&self, to: Destination) -> io::Result<Vec<SocketAddr>> {
         let mut addresses = match to {
             Destination::Address(address) => vec![address],
             Destination::Name(name, port) => resolve::addresses(name, port).await?,
@@ -297,54 +318,6 @@ impl Server {
     /// Whether a client may send to this address.
     pub(super) fn lets(&self, address: &SocketAddr) -> bool {
         address.port() != 0 && (self.settings.allow_private || !is_special(address.ip()))
-    }
-}
-
-/// Connections that have said nothing yet, numbered in the order in which they came. Dropping a task ends its connection.
-#[derive(Default)]
-struct Waiting {
-    all: BTreeMap<u64, (IpAddr, Time, Task<()>)>,
-    of: HashMap<IpAddr, BTreeSet<u64>>,
-}
-
-impl Waiting {
-    fn add(&mut self, peer: IpAddr, number: u64, task: Task<()>, now: Time) {
-        self.all.insert(number, (peer, now, task));
-        self.of.entry(peer).or_default().insert(number);
-        while let Some(oldest) = self.one_too_many(peer, now) {
-            drop(self.remove(oldest));
-        }
-    }
-
-    /// The one that has to go, if there are too many of this host or of all.
-    fn one_too_many(&self, peer: IpAddr, now: Time) -> Option<u64> {
-        if self.all.len() > MOST_AT_ONCE_OF_ALL {
-            return self.all.keys().next().copied();
-        }
-        let his = self.of.get(&peer)?;
-        let oldest = *his.first()?;
-        let (_, since, _) = self.all.get(&oldest)?;
-        let has_to_go = his.len() > MOST_AT_ONCE || his.len() > MOST_WAITING && now.since(*since) >= BURST;
-        has_to_go.then_some(oldest)
-    }
-
-    fn remove(&mut self, number: u64) -> Option<Task<()>> {
-        let (peer, _, task) = self.all.remove(&number)?;
-        if let Entry::Occupied(mut his) = self.of.entry(peer) {
-            his.get_mut().remove(&number);
-            if his.get().is_empty() {
-                his.remove();
-            }
-        }
-        Some(task)
-    }
-}
-
-/// Whose address it is, as far as it tells: of IPv6 everybody has a /64 at least.
-fn host(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(ip) => Ipv6Addr::from(u128::from(ip) >> 64 << 64).into(),
     }
 }
 

@@ -1,14 +1,11 @@
-//! The server's half of UDP: sessions of a client, each with sockets of its own, so that whoever it has sent to can
-//! answer, and others too.
+//! The server's half of UDP: connections of many sessions of a client, each with sockets of its own
+//! ([`super::server_session`]), so that whoever it has sent to can answer, and others too; and those of one destination.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::time::Duration;
 
-use smol::Task;
 use smol::future::FutureExt;
 
 use super::accounts::Account;
@@ -17,233 +14,103 @@ use super::outgoing::Outgoing;
 use super::relay;
 use super::scratch;
 use super::server::Server;
+use super::server_session::{Link, Session};
 use super::turn::Turn;
 use crate::sys::clock;
 use crate::sys::datagrams::Datagrams;
 use crate::sys::stream::Stream;
-use crate::tasks::spawn;
-use crate::types::Time;
 use crate::wire::mux::{Frame, GlobalId, Network, Status};
-use crate::wire::vless::{self, Destination, Uuid};
+use crate::wire::vless::{self, Destination};
 
 /// A session without a datagram for so long ends. Longer than a client's router remembers it.
 const IDLE: Duration = Duration::from_secs(180);
 /// How often the idle are looked for.
 const SWEEP: Duration = Duration::from_secs(15);
-/// Sessions of one connection; each may take two descriptors.
-const MOST_SESSIONS: usize = 4096;
-
-/// The sessions that are known again on another connection.
-pub type Sessions = RefCell<HashMap<(Uuid, GlobalId), Weak<Session>>>;
-
-/// With who reads it.
-type Socket = (Rc<Datagrams>, Task<()>);
-
-/// A socket of a client's host, as the Internet sees it.
-pub struct Session {
-    mark: u32,
-    /// Of IPv4 and IPv6, opened when the first datagram wants them, each with who reads it.
-    sockets: [RefCell<Option<Socket>>; 2],
-    /// Where answers go: a connection, and the session's number there.
-    way: RefCell<(Weak<Outgoing>, u16)>,
-    last: Cell<Time>,
-    account: Rc<Account>,
-}
-
-impl Session {
-    fn new(account: &Rc<Account>, mark: u32, out: &Rc<Outgoing>, number: u16) -> Rc<Session> {
-        Rc::new(Session {
-            mark,
-            sockets: Default::default(),
-            way: RefCell::new((Rc::downgrade(out), number)),
-            last: Cell::new(clock::now()),
-            account: account.clone(),
-        })
-    }
-
-    /// Sends for the client. What cannot be sent is lost, as datagrams are.
-    fn send(self: &Rc<Self>, server: &Rc<Server>, data: &[u8], to: SocketAddr) {
-        if !server.lets(&to) {
-            return;
-        }
-        self.last.set(clock::now());
-        let meter = &self.account.meter;
-        if !meter.up.admits(data.len()) {
-            return;
-        }
-        let mut socket = self.sockets[usize::from(to.is_ipv6())].borrow_mut();
-        if socket.is_none() {
-            match Datagrams::open(to, self.mark) {
-                Ok(opened) => {
-                    let opened = Rc::new(opened);
-                    let reads = spawn(&server.executor, answers(Rc::downgrade(self), opened.clone()));
-                    *socket = Some((opened, reads));
-                }
-                Err(e) => return log::debug!("cannot open a socket for a session: {e}"),
-            }
-        }
-        if let Some((socket, _)) = &*socket
-            && let Err(e) = socket.send(data, to)
-        {
-            log::debug!("cannot send to {to}: {e}");
-        }
-    }
-}
-
-/// Brings answers to the client.
-async fn answers(session: Weak<Session>, socket: Rc<Datagrams>) {
-    let mut turn = Turn::default();
-    loop {
-        let received = scratch::with(|buffer| {
-            let (length, from) = socket.try_receive(buffer)?;
-            let Some(session) = session.upgrade() else { return Ok(()) };
-            session.last.set(clock::now());
-            let meter = &session.account.meter;
-            if !meter.down.admits(length) {
-                return Ok(());
-            }
-            let way = session.way.borrow();
-            if let Some(out) = way.0.upgrade() {
-                out.push(&Frame {
-                    session: way.1,
-                    status: Status::Keep,
-                    target: Some((Network::Udp, Destination::Address(from))),
-                    global_id: [0; 8],
-                    data: buffer.get(..length),
-                });
-            }
-            io::Result::Ok(())
-        });
-        match received {
-            Ok(()) => turn.done().await,
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                if let Err(e) = socket.readable().await {
-                    return log::debug!("a session's socket: {e}");
-                }
-            }
-            // A host said that nobody listens: the next datagram may find somebody.
-            Err(e) => {
-                log::debug!("a session's socket: {e}");
-                turn.done().await;
-            }
-        }
-    }
-}
-
 /// A connection of many sessions.
 pub async fn many(
     server: &Rc<Server>,
     account: &Rc<Account>,
-    stream: Stream,
+    stream: &Stream,
     rest: Vec<u8>,
     mark: u32,
 ) -> io::Result<()> {
-    let out = Rc::new(Outgoing::new(vless::ANSWER.to_vec()));
-    let sessions = RefCell::default();
-    let connection = Connection { server, account, out: &out, mark, sessions: &sessions };
-    let reads = frames::read(&stream, rest, |frame| connection.take(frame));
+    let link = Rc::new(Link { out: Outgoing::new(vless::ANSWER.to_vec()), sessions: RefCell::default() });
+    let connection = Connection { server, account, link: &link, mark };
+    let reads = frames::read(stream, rest, |frame| connection.take(frame));
     let sweeps = async {
         loop {
             smol::Timer::after(SWEEP).await;
             connection.sweep();
         }
     };
-    reads.or(out.run(&stream)).or(sweeps).await
+    reads.or(link.out.run(stream)).or(sweeps).await
 }
 
 struct Connection<'a> {
     server: &'a Rc<Server>,
     account: &'a Rc<Account>,
-    out: &'a Rc<Outgoing>,
+    link: &'a Rc<Link>,
     mark: u32,
-    /// Each with the destination that it began with: it is meant where a frame has none.
-    sessions: &'a RefCell<HashMap<u16, (Rc<Session>, Destination)>>,
 }
 
 impl Connection<'_> {
     fn take(&self, frame: Frame<'_>) {
         let number = frame.session;
+        let sessions = &self.link.sessions;
         match frame.status {
             Status::KeepAlive => {}
-            Status::End { .. } => drop(self.sessions.borrow_mut().remove(&number)),
-            Status::New => match &frame.target {
-                Some((Network::Udp, to)) if self.sessions.borrow().len() < MOST_SESSIONS => {
-                    let session = self.session(number, frame.global_id);
-                    self.sessions.borrow_mut().insert(number, (session.clone(), to.clone()));
-                    self.send(&session, to.clone(), frame.data);
-                }
+            Status::End { .. } => drop(sessions.borrow_mut().remove(&number)),
+            Status::New => {
                 // Connections have connections of their own.
-                _ => self.end(number),
-            },
+                let Some((Network::Udp, to)) = &frame.target else { return self.link.tell_end(number, true) };
+                let Some(session) = self.session(number, frame.global_id) else {
+                    return self.link.tell_end(number, true);
+                };
+                let before = sessions.borrow_mut().insert(number, (session.clone(), to.clone()));
+                drop(before);
+                self.send(&session, to, frame.data);
+            }
             Status::Keep => {
-                let session = self.sessions.borrow().get(&number).cloned();
+                let session = sessions.borrow().get(&number).cloned();
                 match session {
                     Some((session, first)) => {
-                        self.send(&session, frame.target.map_or(first, |(_, to)| to), frame.data);
+                        let to = frame.target.map_or(first, |(_, to)| to);
+                        self.send(&session, &to, frame.data);
                     }
-                    None => self.end(number),
+                    None => self.link.tell_end(number, true),
                 }
             }
         }
     }
 
-    /// A new one, or one that another connection had.
-    fn session(&self, number: u16, id: GlobalId) -> Rc<Session> {
-        let new = || Session::new(self.account, self.mark, self.out, number);
-        if id == [0; 8] {
-            return new();
-        }
-        let mut known = self.server.sessions.borrow_mut();
-        let key = (self.account.client.borrow().uuid, id);
-        if let Some(session) = known.get(&key).and_then(Weak::upgrade) {
-            session.way.replace((Rc::downgrade(self.out), number));
-            return session;
-        }
-        let session = new();
-        known.insert(key, Rc::downgrade(&session));
-        session
-    }
-
-    fn send(&self, session: &Rc<Session>, to: Destination, data: Option<&[u8]>) {
-        let Some(data) = data else { return };
-        match to {
-            Destination::Address(to) => session.send(self.server, data, to),
-            Destination::Name(..) => {
-                let (server, session, data) = (self.server.clone(), session.clone(), data.to_vec());
-                let send = async move {
-                    match server.addresses(to).await.map(|addresses| addresses.first().copied()) {
-                        Ok(Some(to)) => session.send(&server, &data, to),
-                        Ok(None) => {}
-                        Err(e) => log::debug!("a datagram to a name: {e}"),
-                    }
-                };
-                spawn(&self.server.executor, send).detach();
+    /// A new one, or one that another connection had; nothing if the client may have no more.
+    fn session(&self, number: u16, id: GlobalId) -> Option<Rc<Session>> {
+        match self.account.sessions.find(id) {
+            Some(session) => {
+                session.change_to(self.link, number);
+                Some(session)
             }
+            None => Session::begin(self.account, id, self.mark, self.link, number),
         }
     }
 
-    fn end(&self, session: u16) {
-        let status = Status::End { broken: true };
-        self.out.push(&Frame { session, status, target: None, global_id: [0; 8], data: None });
+    fn send(&self, session: &Rc<Session>, to: &Destination, data: Option<&[u8]>) {
+        match (data, to) {
+            (Some(data), Destination::Address(to)) => session.send(self.server, data, *to),
+            (Some(data), Destination::Name(..)) => session.send_to_name(self.server, data, to),
+            (None, _) => {}
+        }
     }
 
     fn sweep(&self) {
         let now = clock::now();
-        let mut ended = Vec::new();
-        self.sessions.borrow_mut().retain(|number, (session, _)| {
-            // One that has gone to another connection is not this one's any more.
-            let is_here = session.way.borrow().0.as_ptr() == Rc::as_ptr(self.out);
-            let lives = is_here && now.since(session.last.get()) < IDLE;
+        self.link.sessions.borrow_mut().retain(|number, (session, _)| {
+            let lives = now.since(session.last.get()) < IDLE;
             if !lives {
-                ended.push(*number);
+                self.link.tell_end(*number, false);
             }
             lives
         });
-        for number in ended {
-            let status = Status::End { broken: false };
-            self.out.push(&Frame { session: number, status, target: None, global_id: [0; 8], data: None });
-        }
-        self.server.sessions.borrow_mut().retain(|_, session| session.strong_count() > 0);
     }
 }
 
@@ -251,12 +118,12 @@ impl Connection<'_> {
 pub async fn one(
     server: &Rc<Server>,
     account: &Rc<Account>,
-    stream: Stream,
+    stream: &Stream,
     to: Destination,
     mut bytes: Vec<u8>,
     mark: u32,
 ) -> io::Result<()> {
-    let addresses = server.addresses(to).await?;
+    let addresses = server.addresses(account, to).await?;
     let to = *addresses.first().ok_or(io::ErrorKind::PermissionDenied)?;
     let socket = Datagrams::open(to, mark)?;
     let last = Cell::new(clock::now());
@@ -277,7 +144,11 @@ pub async fn one(
                 at += 2 + length;
             }
             bytes.drain(..at);
-            match relay::append(&stream, &mut bytes) {
+            if bytes.is_empty() {
+                // Nothing is kept while nothing comes.
+                bytes = Vec::new();
+            }
+            match relay::append(stream, &mut bytes) {
                 Ok(0) => return Ok(()),
                 Ok(_) => turn.done().await,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => stream.readable().await?,
@@ -318,4 +189,166 @@ pub async fn one(
         Ok(())
     };
     up.or(down).or(idle).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{SocketAddr, UdpSocket};
+
+    use smol::LocalExecutor;
+
+    use super::*;
+    use crate::proxy::accounts::Accounts;
+    use crate::proxy::clients::Clients;
+    use crate::proxy::room::Room;
+    use crate::proxy::server::Settings;
+    use crate::types::Time;
+    use crate::wire::mux::GlobalId;
+    use crate::wire::vless::Uuid;
+
+    const UUID: &str = "6ba85e17-9dad-410e-809f-00c04fd430c8";
+    const NO_ID: GlobalId = [0; 8];
+
+    struct Client {
+        server: Rc<Server>,
+        room: Rc<Room>,
+        account: Rc<Account>,
+    }
+
+    impl Client {
+        /// Of a server with so many descriptors.
+        fn new(descriptors: usize) -> Client {
+            let settings = Settings { allow_private: true, port: None };
+            let server = Server::new(Rc::new(LocalExecutor::new()), settings, descriptors);
+            let room = Rc::new(Room::new(descriptors));
+            let mut accounts = Accounts::new(room.clone());
+            accounts.take(&Clients::parse(&["0 ", UUID, " -\n"].concat()).unwrap());
+            let account = accounts.find(&Uuid::parse(UUID).unwrap()).unwrap();
+            Client { server, room, account }
+        }
+
+        fn link() -> Rc<Link> {
+            Rc::new(Link { out: Outgoing::new(Vec::new()), sessions: RefCell::default() })
+        }
+
+        fn connection<'a>(&'a self, link: &'a Rc<Link>) -> Connection<'a> {
+            Connection { server: &self.server, account: &self.account, link, mark: 0 }
+        }
+
+        fn begin(&self, link: &Rc<Link>, session: u16, global_id: GlobalId) {
+            let target = Some((Network::Udp, Destination::Address(([127, 0, 0, 1], 9).into())));
+            self.connection(link).take(Frame { session, status: Status::New, target, global_id, data: None });
+        }
+
+        fn end(&self, link: &Rc<Link>, session: u16) {
+            let status = Status::End { broken: false };
+            self.connection(link).take(Frame { session, status, target: None, global_id: NO_ID, data: None });
+        }
+    }
+
+    #[test]
+    fn of_too_many_sessions_quiet_ones_go_on_whichever_connection_they_are() {
+        // Half of the room is for 60.
+        let client = Client::new(320);
+        let links = [Client::link(), Client::link()];
+        let is_there = |number: u16| links[usize::from(number % 2)].sessions.borrow().contains_key(&number);
+        for number in 1..=500 {
+            client.begin(&links[usize::from(number % 2)], number, NO_ID);
+            assert!(is_there(number));
+            if number == 7 {
+                links[1].sessions.borrow()[&7].0.last.set(Time(u64::MAX));
+            }
+        }
+        assert_eq!(client.account.sessions.count(), 60);
+        assert_eq!((1..=500).filter(|number| is_there(*number)).count(), 60);
+        assert!(is_there(7), "one that is used has gone");
+        drop(links);
+        assert!(client.room.is_empty());
+    }
+
+    #[test]
+    fn a_client_without_room_for_a_session_is_told_so() {
+        let client = Client::new(8);
+        let link = Client::link();
+        for _ in 0..2 {
+            assert!(client.account.lets_in(), "no connection");
+        }
+        client.begin(&link, 1, NO_ID);
+        assert_eq!(client.account.sessions.count(), 0);
+        client.account.leaves();
+        client.begin(&link, 1, NO_ID);
+        assert_eq!(client.account.sessions.count(), 1);
+        // It goes for a connection.
+        assert!(client.account.lets_in());
+        assert!(link.sessions.borrow().is_empty());
+    }
+
+    #[test]
+    fn nothing_is_kept_of_sessions_that_have_ended() {
+        let client = Client::new(20_000);
+        let link = Client::link();
+        for number in 0..1000_u64 {
+            client.begin(&link, 1, (number + 1).to_be_bytes());
+        }
+        assert_eq!((client.account.sessions.count(), client.account.sessions.known()), (1, 1));
+        client.end(&link, 1);
+        assert_eq!((client.account.sessions.count(), client.account.sessions.known()), (0, 0));
+        assert!(client.room.is_empty());
+    }
+
+    #[test]
+    fn a_session_that_goes_on_elsewhere_is_not_kept_where_it_was() {
+        let client = Client::new(20_000);
+        let links = [Client::link(), Client::link()];
+        for number in 0..100 {
+            client.begin(&links[usize::from(number % 2)], number, [1; 8]);
+        }
+        assert_eq!(links.each_ref().map(|link| link.sessions.borrow().len()), [0, 1]);
+        assert_eq!(client.account.sessions.count(), 1);
+    }
+
+    /// Those that came while it was looked up are sent too, and none asks again.
+    #[test]
+    fn datagrams_to_a_name_are_one_question() {
+        let client = Client::new(20_000);
+        let link = Client::link();
+        client.begin(&link, 1, NO_ID);
+        let host = UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = host.local_addr().as_ref().map(SocketAddr::port).unwrap();
+        let to = Destination::Name("127.0.0.1".into(), port);
+        let free =
+            || std::iter::from_fn(|| client.account.lookups.try_acquire_arc()).collect::<Vec<_>>().len();
+        let all = free();
+        let session = link.sessions.borrow()[&1].0.clone();
+        for _ in 0..20 {
+            session.send_to_name(&client.server, b"x", &to);
+        }
+        assert_eq!(free(), all - 1);
+        smol::block_on(client.server.executor.run(async {
+            while free() < all {
+                smol::future::yield_now().await;
+            }
+        }));
+        session.send_to_name(&client.server, b"last", &to);
+        assert_eq!(free(), all, "it asks again");
+        host.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let mut got = Vec::new();
+        while got.last() != Some(&4) {
+            got.push(host.recv(&mut [0; 10]).unwrap());
+        }
+        assert_eq!(got, [1, 1, 1, 1, 1, 1, 1, 1, 4]);
+    }
+
+    #[test]
+    fn names_beyond_a_clients_share_are_not_looked_up() {
+        let client = Client::new(20_000);
+        let link = Client::link();
+        (1..=100).for_each(|number| client.begin(&link, number, NO_ID));
+        let sessions: Vec<_> = link.sessions.borrow().values().map(|(session, _)| session.clone()).collect();
+        for session in &sessions {
+            session.send_to_name(&client.server, b"x", &Destination::Name("localhost".into(), 9));
+        }
+        assert!(client.account.lookups.try_acquire().is_none());
+        assert_eq!(sessions.iter().filter(|session| session.asks()).count(), 32);
+    }
 }

@@ -92,7 +92,6 @@ impl Stream {
     ///
     /// # Errors
     /// What the system says.
-    #[cfg(feature = "server")]
     pub fn peer(&self) -> io::Result<SocketAddr> {
         address(socket::getpeername::<SockaddrStorage>(self.0.as_raw_fd())?)
     }
@@ -199,9 +198,14 @@ impl Stream {
         }
     }
 
+    /// Whether it is reset, and not ended with a farewell, when this process is no more.
+    pub fn resets(&self, resets: bool) {
+        let _ = setsockopt(&self.0, sockopt::Linger, &libc::linger { l_onoff: resets.into(), l_linger: 0 });
+    }
+
     /// Ends it with a reset instead of a farewell: something was lost, and the peer has to know.
     pub fn reset(self) {
-        let _ = setsockopt(&self.0, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 });
+        self.resets(true);
         // Not every kernel with MPTCP heeds that when it closes: the peer would take a part for the whole. A disconnect
         // (connect(2), AF_UNSPEC) says MP_FASTCLOSE in all of them (mptcp_disconnect, net/mptcp/protocol.c).
         let nowhere = libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };

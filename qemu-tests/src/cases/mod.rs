@@ -21,6 +21,7 @@ mod netifd;
 mod networks;
 pub(crate) mod proxy;
 mod proxy_abuse;
+mod proxy_bounds;
 mod proxy_interop;
 mod proxy_programs;
 mod proxy_router;
@@ -68,6 +69,7 @@ pub fn all() -> Vec<Case> {
         networks::CASES,
         proxy::CASES,
         proxy_abuse::CASES,
+        proxy_bounds::CASES,
         proxy_interop::CASES,
         proxy_programs::CASES,
         proxy_rules::CASES,

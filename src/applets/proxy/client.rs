@@ -192,10 +192,10 @@ pub fn run(args: Args) -> Outcome {
     let run_dir = RunDir::open(&args.run_dir);
     let run_dir = run_dir.map_err(|e| Error::new("make", args.run_dir.display(), e))?;
     let _lock = lock(&run_dir, CLIENT)?;
-    limits::raise_descriptors();
+    let descriptors = limits::raise_descriptors();
     let signals = DaemonSignals::catch().map_err(|e| Error::new("catch", "signals", e))?;
     let executor = Rc::new(LocalExecutor::new());
-    let client = Client::new(executor.clone(), settings);
+    let client = Client::new(executor.clone(), settings, descriptors);
     let lan = LanUdp::new(client.clone());
     for at in listening(rules.port.get()) {
         let opened = Listener::open(at, Protocol::Tcp, true).and_then(|tcp| Ok((tcp, Redirected::open(at)?)));

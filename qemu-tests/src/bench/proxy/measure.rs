@@ -33,8 +33,8 @@ const WARM_UP: Duration = Duration::from_secs(5);
 const WINDOW: Duration = Duration::from_secs(20);
 /// Of both links, in bit/s.
 const SUM: f64 = 30e6;
-/// As many idle connections as processes may have whom this system lets have 20,000 descriptors.
-const MANY: usize = 9_900;
+/// As many idle connections as one host may have where this system lets a process have 20,000 descriptors.
+const MANY: usize = 3_700;
 /// After which a process has freed what it needed for a start.
 const REST: Duration = Duration::from_secs(2);
 

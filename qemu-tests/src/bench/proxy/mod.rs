@@ -56,7 +56,7 @@ const QUANTITIES: &[Quantity] = &[
     ("idle_server", "memory of the server, idle", "KiB"),
     ("thousand_client", "memory of the client, 1,000 idle connections", "KiB"),
     ("thousand_server", "memory of the server, 1,000 idle connections", "KiB"),
-    ("many_server", "memory of the server, 9,900 idle connections", "KiB"),
+    ("many_server", "memory of the server, 3,700 idle connections", "KiB"),
     ("goodput", "download over 20 and 10 Mbit/s at 20 and 60 ms, of the links' sum", "%"),
 ];
 

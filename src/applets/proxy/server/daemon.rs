@@ -62,7 +62,7 @@ pub fn run(args: Args) -> Outcome {
     if !missing.is_empty() {
         return Err(Error::new("be", "the server", [&missing.concat(), " missing"].concat()));
     }
-    limits::raise_descriptors();
+    let descriptors = limits::raise_descriptors();
     set_limits();
     if set.port.is_none() {
         reserve_ports();
@@ -70,7 +70,7 @@ pub fn run(args: Args) -> Outcome {
     let signals = DaemonSignals::catch().map_err(|e| Error::new("catch", "signals", e))?;
     let executor = Rc::new(LocalExecutor::new());
     let settings = Settings { allow_private: set.allow_private, port: set.port.map(NonZeroU16::get) };
-    let server = Server::new(executor.clone(), settings);
+    let server = Server::new(executor.clone(), settings, descriptors);
     if let Err(e) = server.take(&list) {
         if !server.listens() {
             return Err(e);
@@ -110,8 +110,13 @@ pub fn run(args: Args) -> Outcome {
         Err(e) => log::warn!("cannot watch {}: SIGHUP has it read again: {e}", clients.display()),
     }
     let control = listen(&run_dir, SERVER)?;
-    let tell = move || server.status();
-    smol::block_on(executor.run(attend(&executor, control, signals, tell, reread)))
+    let of = server.clone();
+    let tell = move || of.status();
+    smol::block_on(executor.run(async {
+        let ended = attend(&executor, control, signals, tell, reread).await;
+        server.end().await;
+        ended
+    }))
 }
 
 fn set_limits() {
