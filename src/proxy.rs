@@ -27,6 +27,7 @@ pub mod server;
 mod server_session;
 #[cfg(feature = "server")]
 mod server_udp;
+mod servers;
 mod turn;
 #[cfg(feature = "server")]
 mod waiting;

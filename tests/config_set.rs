@@ -114,16 +114,144 @@ fn what_the_manager_would_refuse_is_not_written() {
         (vec!["lost=5,6"], 2, "cannot set lost: one value expected, 2 found"),
         (vec!["lost"], 2, "cannot set lost: OPTION=VALUE expected"),
         (vec![], 2, "cannot set: OPTION=VALUE expected"),
+        (vec!["lost=5", "bond.lost=6"], 2, "cannot set bond.lost: it is given twice"),
         (vec![many], 1, "cannot set target: more than 8 servers and targets"),
     ] {
         assert_eq!(router.set(&words), (code, format!("bsbf: {complaint}\n")), "{words:?}");
     }
     assert_eq!(router.settings(), SETTINGS);
+    // What is wrong is replaced, and nothing else may be.
+    router.write("config bond\n\toption lost '1'\n");
+    let (code, err) = router.set(&["replies=5"]);
+    assert!(code == 1 && err.contains("line 2: '1' is not a number from 2 to 40"), "{err}");
+    assert_eq!(router.set(&["lost=5"]), (0, String::new()));
+    assert_eq!(router.settings(), "\nconfig bond\n\toption lost '5'\n\n");
     // A file that the manager does not read is for people to mend.
     router.write("config bond\n\toption lost '9\n");
     let (code, err) = router.set(&["replies=5"]);
     assert!(code == 1 && err.contains("DIR/config/bsbf: line 2: unterminated single quote"), "{err}");
     assert_eq!(router.settings(), "config bond\n\toption lost '9\n");
+}
+
+/// As the package ships it, and with comments that would go if the file were written.
+const PROXY: &str = "config bond 'bond'\n\toption lost '9'\n\n# The LAN's.\nconfig proxy 'proxy'\n\toption enabled '0'\n\tlist lan 'br-lan'\n\nconfig proxy_server\n\toption clients '/etc/a'\n";
+
+#[test]
+fn the_proxys_sections_are_set_as_the_managers() {
+    let router = Router::new("proxy").stand_in("0");
+    let done = (0, String::new());
+    router.write(PROXY);
+    let words = [
+        "proxy.enabled=1",
+        "proxy.server=203.0.113.1:32768,[2001:db8::1]:443",
+        "proxy.lan=home,guest",
+        "proxy.quic=direct",
+        "proxy_server.port=443",
+        "bond.lost=5",
+        "replies=4",
+    ];
+    assert_eq!(router.set(&words), done);
+    let expected = "\nconfig bond 'bond'\n\toption lost '5'\n\toption replies '4'\n\nconfig proxy 'proxy'\n\toption enabled '1'\n\tlist server '203.0.113.1:32768'\n\tlist server '[2001:db8::1]:443'\n\tlist lan 'home'\n\tlist lan 'guest'\n\toption quic 'direct'\n\nconfig proxy_server\n\toption clients '/etc/a'\n\toption port '443'\n\n";
+    assert_eq!((router.settings().as_str(), router.pending().as_str()), (expected, ""));
+    // Nothing is the default, and a list of one stays a list.
+    let words = ["proxy.lan=", "proxy.quic=", "proxy.server=192.0.2.1:1", "proxy_server.clients="];
+    assert_eq!(router.set(&words), done);
+    let expected = "\nconfig bond 'bond'\n\toption lost '5'\n\toption replies '4'\n\nconfig proxy 'proxy'\n\toption enabled '1'\n\tlist server '192.0.2.1:1'\n\nconfig proxy_server\n\toption port '443'\n\n";
+    assert_eq!(router.settings(), expected);
+    // Where there is no such section yet.
+    router.write("config bond 'bond'\n\toption lost '5'\n");
+    assert_eq!(router.set(&["proxy_server.enabled=1", "proxy.server=192.0.2.1:1", "proxy.port="]), done);
+    let expected = "\nconfig bond 'bond'\n\toption lost '5'\n\nconfig proxy 'proxy'\n\tlist server '192.0.2.1:1'\n\nconfig proxy_server 'proxy_server'\n\toption enabled '1'\n\n";
+    assert_eq!(router.settings(), expected);
+    // Already so: not even a comment is lost.
+    router.write(PROXY);
+    assert_eq!(router.set(&["proxy.enabled=0", "proxy.lan=br-lan", "proxy_server.port="]), done);
+    assert_eq!(router.settings(), PROXY);
+}
+
+#[test]
+fn what_the_proxy_would_refuse_leaves_the_file_as_it_was() {
+    let router = Router::new("proxy-refuse").stand_in("0");
+    router.write(PROXY);
+    let nine: Vec<String> = (1..=9).map(|n| format!("192.0.2.{n}:1")).collect();
+    let nine = format!("proxy.server={}", nine.join(","));
+    for (words, code, complaint) in [
+        (vec!["proxy.port=0"], 2, "cannot set proxy.port: '0' is not a port from 1 to 65535"),
+        (vec!["proxy.quic=never"], 2, "cannot set proxy.quic: 'never' is none of block, proxy, direct"),
+        (vec!["proxy.enabled=maybe"], 2, "cannot set proxy.enabled: 'maybe' is not 0 or 1"),
+        (vec!["proxy.uuid=6ba8"], 2, "cannot set proxy.uuid: a UUID expected, 32 hexadecimal digits"),
+        (
+            vec!["proxy.lan=br-lan,br-*"],
+            2,
+            "cannot set proxy.lan: 'br-*' is not a network or device (1 to 15 letters, digits, - _ . @)",
+        ),
+        (
+            vec!["proxy.server=203.0.113.1"],
+            2,
+            "cannot set proxy.server: '203.0.113.1' is not ADDR:PORT or [ADDR6]:PORT",
+        ),
+        (vec![nine.as_str()], 2, "cannot set proxy.server: more than 8 servers"),
+        (vec!["proxy.port=1,2"], 2, "cannot set proxy.port: one value expected, 2 found"),
+        (
+            vec!["proxy.uuid_file=/a\nset network.lan.proto=x"],
+            2,
+            "cannot set proxy.uuid_file: '/a\nset network.lan.proto=x' is not a path from / on",
+        ),
+        (vec!["proxy.lost=5"], 2, "cannot set proxy.lost: unknown option 'lost'"),
+        (vec!["proxy.lost="], 2, "cannot set proxy.lost: unknown option 'lost'"),
+        (vec!["proxy_server.server=1.1.1.1:1"], 2, "cannot set proxy_server.server: unknown option 'server'"),
+        (
+            vec!["proxies.port=1"],
+            2,
+            "cannot set proxies.port: before the dot bond, proxy or proxy_server expected",
+        ),
+        // All or nothing.
+        (
+            vec!["lost=5", "proxy.port=1", "proxy_server.port=x"],
+            2,
+            "cannot set proxy_server.port: 'x' is not a port from 1 to 65535",
+        ),
+        // What is wrong with the whole of it alone.
+        (vec!["proxy.enabled=1"], 1, "cannot set proxy: it is enabled and has no 'server'"),
+        (
+            vec!["proxy.uuid_file=/a", "proxy.uuid=6ba85e17-9dad-410e-809f-00c04fd430c8"],
+            1,
+            "cannot set proxy.uuid_file: 'uuid' is there too: one of them expected",
+        ),
+    ] {
+        assert_eq!(router.set(&words), (code, format!("bsbf: {complaint}\n")), "{words:?}");
+        assert_eq!((router.settings().as_str(), router.pending().as_str()), (PROXY, ""), "{words:?}");
+    }
+    for (text, word, complaint) in [
+        // What others wrote is theirs to mend, and what is to be replaced may be wrong.
+        (
+            "config proxy\n\toption port '0'\n",
+            "proxy.quic=direct",
+            "bsbf: line 2: '0' is not a port from 1 to 65535",
+        ),
+        (
+            "config proxy\n\nconfig proxy 'b'\n",
+            "proxy.quic=direct",
+            "bsbf: line 3: there is a section 'proxy' in line 1",
+        ),
+        (
+            "config other 'proxy'\n",
+            "proxy.quic=direct",
+            "bsbf.proxy: a section of the type 'other' has that name",
+        ),
+        (
+            "config proxy\n\toption enabled '1'\n\tlist server '192.0.2.1:1'\n",
+            "proxy.server=",
+            "proxy: it is enabled and has no 'server'",
+        ),
+    ] {
+        router.write(text);
+        assert_eq!(router.set(&[word]), (1, format!("bsbf: cannot set {complaint}\n")), "{text}");
+        assert_eq!((router.settings().as_str(), router.pending().as_str()), (text, ""));
+    }
+    router.write("config proxy\n\toption port '0'\n");
+    assert_eq!(router.set(&["proxy.port=5"]), (0, String::new()));
+    assert_eq!(router.settings(), "\nconfig proxy\n\toption port '5'\n\n");
 }
 
 #[test]

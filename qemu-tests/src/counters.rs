@@ -55,8 +55,16 @@ impl Reading {
 
     /// Each WAN's part of the bytes received since an earlier reading, 0.0 to 1.0.
     pub fn rx_shares(&self, earlier: &Reading) -> Vec<f64> {
-        let rates = self.rx_rates(earlier);
-        let sum: f64 = rates.iter().sum();
-        rates.iter().map(|rate| rate / sum.max(1e-6)).collect()
+        shares(self.rx_rates(earlier))
     }
+
+    /// Each WAN's part of the bytes sent.
+    pub fn tx_shares(&self, earlier: &Reading) -> Vec<f64> {
+        shares(self.tx_rates(earlier))
+    }
+}
+
+fn shares(rates: Vec<f64>) -> Vec<f64> {
+    let sum: f64 = rates.iter().sum();
+    rates.iter().map(|rate| rate / sum.max(1e-6)).collect()
 }

@@ -1,7 +1,7 @@
 //! `bsbf-config`: reads settings in UCI's format on any Linux, as `uci` prints them, and tells beforehand what the
-//! manager would refuse.
+//! manager or the proxy would refuse.
 //!
-//! `set` has `uci` write the manager's options, on OpenWrt and RUTOS; elsewhere files are the editor's.
+//! `set` has `uci` write options of both, on OpenWrt and RUTOS; elsewhere files are the editor's.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -21,23 +21,23 @@ mod set;
 /// The row of the table.
 pub const APPLET: Applet = Applet {
     name: "bsbf-config",
-    summary: "Show settings in UCI's format; check and set those of the manager",
+    summary: "Show settings in UCI's format; check and set those of manager and proxy",
     run: |arguments| applet::with_args("bsbf-config", arguments, run),
 };
 
-/// Show settings in UCI's format as uci does, on any Linux; check those of the manager, and set them by uci.
+/// Show settings in UCI's format as uci does, on any Linux; check those of manager and proxy, and set them by uci.
 #[derive(FromArgs)]
 #[argh(
-    example = "{command_name} check\n{command_name} show network.wan\n{command_name} get 'network.@device[0].ports' --dir /tmp/config\n{command_name} export --pending /tmp/.uci\n{command_name} set server=203.0.113.1:443 backup=wwan,usb0 lost=",
-    note = "show, get and export print what uci prints; check names every option that the manager would refuse, with its file and line.",
-    note = "set checks options as the manager does, has 'uci batch' write them under a lock in /var/run/bsbf, and lets procd reload the manager. Several values make a list, none the default. Needs uci; changes that others have pending are committed with it.",
+    example = "{command_name} check\n{command_name} show network.wan\n{command_name} get 'network.@device[0].ports' --dir /tmp/config\n{command_name} export --pending /tmp/.uci\n{command_name} set server=203.0.113.1:443 backup=wwan,usb0 lost=\n{command_name} set proxy.enabled=1 proxy.server=203.0.113.1:32768,[2001:db8::1]:32768 proxy.uuid=",
+    note = "show, get and export print what uci prints; check names every option that the manager or the proxy would refuse, with its file and line.",
+    note = "set checks options as the manager and the proxy do, has 'uci batch' write them under a lock in /var/run/bsbf, and lets procd reload these. Those of the sections proxy and proxy_server have proxy. and proxy_server. before them. Several values make a list, none the default. Needs uci; changes that others have pending are committed with it.",
     note = "Exit codes: 0 done, 1 not there, not readable, not written, or refused by check; 2 wrong arguments; 4 another one is changing settings."
 )]
 struct Args {
-    /// show: a line for each option; get: one value; export: files in canonical form; check: what the manager would refuse; set: options of the manager
+    /// show: a line for each option; get: one value; export: files in canonical form; check: what the manager or the proxy would refuse; set: their options
     #[argh(positional, arg_name = "show|get|export|check|set")]
     verb: Verb,
-    /// what to show: PACKAGE[.SECTION[.OPTION]], a section without a name as @TYPE[N]; to export: PACKAGE (default: all); to set: OPTION=VALUE[,VALUE], as many as you like
+    /// what to show: PACKAGE[.SECTION[.OPTION]], a section without a name as @TYPE[N]; to export: PACKAGE (default: all); to set: [SECTION.]OPTION=VALUE[,VALUE], as many as you like
     #[argh(positional, arg_name = "WHAT")]
     what: Vec<String>,
     /// directory of the files (default: /etc/config, else /etc/bsbf)

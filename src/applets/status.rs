@@ -59,11 +59,11 @@ struct Args {
     #[argh(switch)]
     json: bool,
 
-    /// print metrics for Prometheus (text format 0.0.4); bsbf_up is 0 when no manager runs
+    /// print metrics for Prometheus (text format 0.0.4); bsbf_up is 0 when no manager runs, bsbf_proxy_up when no proxy's client does
     #[argh(switch)]
     prometheus: bool,
 
-    /// draw again and again, with a graph of what each WAN carried at the last 40 times, until interrupted
+    /// draw again and again, with a graph of what each WAN, and the proxy, carried at the last 40 times, until interrupted
     #[argh(switch)]
     watch: bool,
 
@@ -189,16 +189,20 @@ fn ask(dir: &Path) -> Result<Vec<Status>, Error> {
     Ok(managers)
 }
 
-/// The proxy's client, if one runs. One that does not answer says nothing about the WANs.
-fn ask_proxy(dir: &Path) -> Option<ProxyStatus> {
+/// The proxy's client, if one runs.
+fn ask_proxy(dir: &Path) -> Result<Option<ProxyStatus>, Error> {
     let socket = socket_of(dir, "proxy");
-    match control::ask(&socket, &Question::Status) {
-        Ok(answer) => ProxyStatus::from_json(&answer?).ok(),
-        Err(e) => {
-            applet::complain(&Error::new("ask", socket.display(), e).to_string());
-            None
-        }
-    }
+    let answer = control::ask(&socket, &Question::Status);
+    let answer = answer.map_err(|e| Error::new("ask", socket.display(), e))?;
+    Ok(answer.and_then(|answer| ProxyStatus::from_json(&answer).ok()))
+}
+
+/// The same; one that does not answer says nothing about the WANs, and is told of beside them.
+fn proxy_or_complaint(dir: &Path) -> Option<ProxyStatus> {
+    ask_proxy(dir).unwrap_or_else(|e| {
+        applet::complain(&e.to_string());
+        None
+    })
 }
 
 fn no_manager() -> Error {
@@ -208,9 +212,10 @@ fn no_manager() -> Error {
 
 fn show(dir: &Path, as_json: bool, as_metrics: bool) -> Outcome {
     let asked = ask(dir);
+    let proxy = proxy_or_complaint(dir);
     if as_metrics {
         // One that hangs is not up either.
-        applet::print(&prometheus::text(asked.as_deref().unwrap_or_default()))?;
+        applet::print(&prometheus::text(asked.as_deref().unwrap_or_default(), proxy.as_ref()))?;
     }
     let managers = asked?;
     let times = Times::read();
@@ -219,7 +224,6 @@ fn show(dir: &Path, as_json: bool, as_metrics: bool) -> Outcome {
             true => Some(alone::system(&alone::world()?)),
             false => None,
         };
-        let proxy = ask_proxy(dir);
         if as_json {
             let time = times::seconds(times.wall);
             let shown = Shown { version: VERSION, time, managers: &managers, system, proxy };

@@ -42,6 +42,20 @@ fn apply(settings: &mut Settings, section: &Section, option: &UciOption) -> Resu
     set(settings, &option.name, &values).map_err(|e| format!("line {}: {e}", option.line))
 }
 
+impl proxy::Options for Settings {
+    fn kind(&self) -> &'static str {
+        "bond"
+    }
+
+    fn set(&mut self, option: &str, values: &[&str]) -> Result<(), String> {
+        set(self, option, values)
+    }
+
+    fn knows(&self, option: &str) -> bool {
+        self.options().iter().any(|(known, _)| *known == option)
+    }
+}
+
 /// What is wrong with a settings file, each with its line.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Findings {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::options::boolean;
 use crate::wire::tproxy::{Ipv6, LanName, Quic, USUAL_PORT, WhenDown};
-use crate::wire::uci::{Package, Section};
+use crate::wire::uci::Package;
 use crate::wire::vless::Uuid;
 
 /// So many servers may be named.
@@ -17,7 +17,7 @@ const MAX_SERVERS: usize = 8;
 /// Unless told otherwise.
 const DOWN_AFTER: Duration = Duration::from_secs(10);
 
-/// What a section sets.
+/// What a section of some type sets.
 pub trait Options {
     /// The section's type.
     fn kind(&self) -> &'static str;
@@ -28,8 +28,18 @@ pub trait Options {
     /// An unknown option; a value that does not fit, with what was expected.
     fn set(&mut self, option: &str, values: &[&str]) -> Result<(), String>;
 
-    /// What of a section does not go together, with its line.
-    fn contradiction(&self, section: &Section) -> Option<String>;
+    /// Whether there is an option of this name.
+    fn knows(&self, option: &str) -> bool;
+
+    /// An option that does not go with another, and why.
+    fn contradiction(&self) -> Option<(&'static str, &'static str)> {
+        None
+    }
+
+    /// Why a service would start it in vain.
+    fn lack(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// The client's.
@@ -100,10 +110,29 @@ impl Options for Client {
         Ok(())
     }
 
-    fn contradiction(&self, section: &Section) -> Option<String> {
-        self.uuid?;
-        let file = section.option("uuid_file")?;
-        Some(at(file.line, "'uuid' is there too: one of them expected"))
+    fn knows(&self, option: &str) -> bool {
+        let all = [
+            "enabled",
+            "server",
+            "uuid",
+            "uuid_file",
+            "lan",
+            "port",
+            "quic",
+            "ipv6",
+            "when_down",
+            "down_after",
+        ];
+        all.contains(&option)
+    }
+
+    fn contradiction(&self) -> Option<(&'static str, &'static str)> {
+        let both = self.uuid.is_some() && self.uuid_file.is_some();
+        both.then_some(("uuid_file", "'uuid' is there too: one of them expected"))
+    }
+
+    fn lack(&self) -> Option<&'static str> {
+        (self.enabled && self.servers.is_empty()).then_some("it is enabled and has no 'server'")
     }
 }
 
@@ -136,8 +165,8 @@ impl Options for Server {
         Ok(())
     }
 
-    fn contradiction(&self, _: &Section) -> Option<String> {
-        None
+    fn knows(&self, option: &str) -> bool {
+        ["enabled", "clients", "port", "allow_private"].contains(&option)
     }
 }
 
@@ -157,7 +186,9 @@ pub fn apply(into: &mut dyn Options, package: &Package) -> Vec<String> {
         };
         wrong.extend(set.err());
     }
-    wrong.extend(into.contradiction(section));
+    if let Some((option, why)) = into.contradiction() {
+        wrong.push(at(section.option(option).map_or(section.line, |option| option.line), why));
+    }
     wrong
 }
 
@@ -165,15 +196,19 @@ pub fn apply(into: &mut dyn Options, package: &Package) -> Vec<String> {
 pub fn findings(package: &Package) -> Vec<String> {
     let mut client = Client::default();
     let mut wrong = apply(&mut client, package);
-    if client.enabled
-        && wrong.is_empty()
-        && client.servers.is_empty()
+    if wrong.is_empty()
+        && let Some(why) = client.lack()
         && let Some(section) = package.sections_of(client.kind()).next()
     {
-        wrong.push(at(section.line, "it is enabled and has no 'server'"));
+        wrong.push(at(section.line, why));
     }
     wrong.extend(apply(&mut Server::default(), package));
     wrong
+}
+
+/// Whether an option is a list in the file.
+pub fn is_list(option: &str) -> bool {
+    ["server", "lan"].contains(&option)
 }
 
 fn at(line: usize, what: &str) -> String {
@@ -237,5 +272,6 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 fn path(text: &str) -> Result<String, String> {
-    if text.starts_with('/') { Ok(text.to_owned()) } else { Err(is_not(text, "a path from / on")) }
+    let fits = text.starts_with('/') && !text.contains(char::is_control);
+    if fits { Ok(text.to_owned()) } else { Err(is_not(text, "a path from / on")) }
 }

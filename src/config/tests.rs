@@ -377,6 +377,7 @@ fn what_is_wrong_with_the_proxys_sections_is_told_with_its_line() {
         // A secret that is misspelt is one all the same.
         ("config proxy\n option uuid '6ba85e17'", "line 2: a UUID expected, 32 hexadecimal digits"),
         ("config proxy\n option uuid_file 'uuid'", "line 2: 'uuid' is not a path from / on"),
+        ("config proxy\n option uuid_file '/a\tb'", "line 2: '/a\tb' is not a path from / on"),
         (
             "config proxy\n list lan 'br-lan'\n list lan 'br-*'",
             "line 3: 'br-*' is not a network or device (1 to 15 letters, digits, - _ . @)",
@@ -467,13 +468,15 @@ fn the_package_ships_the_proxy_disabled_and_shows_every_option() {
         section.split("\nconfig ").next().unwrap()
     };
     let (client, server) = proxies(shipped).unwrap();
-    assert_eq!((client, server), (proxy::Client::default(), proxy::Server::default()));
+    assert_eq!((&client, &server), (&proxy::Client::default(), &proxy::Server::default()));
     let text = include_str!("proxy.rs");
     for (kind, body) in [("proxy", "for Client {"), ("proxy_server", "impl Options for Server {")] {
         let body = text.split_once(body).unwrap().1.split_once("_ => return").unwrap().0;
         let known =
             body.lines().filter_map(|line| Some(line.trim().strip_prefix('"')?.split_once("\" =>")?.0));
+        let sets: &dyn proxy::Options = if kind == "proxy" { &client } else { &server };
         for option in known {
+            assert!(sets.knows(option), "{option} of {kind} is not known");
             let is_shown =
                 ["option", "list"].iter().any(|word| of(kind).contains(&format!("{word} {option} '")));
             assert!(is_shown, "{option} of {kind} is not shown");

@@ -1,45 +1,29 @@
 //! The router's half: what the firewall brings from the LAN goes to the server, or, while no server can be reached,
 //! where it would have gone without a proxy.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
 use smol::channel::{Receiver, Sender};
-use smol::future::FutureExt;
 
 use super::Executor;
 use super::ahead::Ahead;
 use super::lan_hosts::LanHosts;
 use super::meter::Meter;
-use super::relay::{Start, relay};
+use super::relay::{Greeting, NO_ANSWER, relay};
+use super::servers::Upstream;
 use crate::sys::clock;
 use crate::sys::stream::{Protocol, Stream};
 use crate::tasks::spawn;
-use crate::types::{Time, millis};
-use crate::wire::status::{ProxyServer, ProxyStatus};
-use crate::wire::tproxy::{DIRECT, TO_SERVER, WhenDown};
+use crate::wire::status::ProxyStatus;
+use crate::wire::tproxy::{DIRECT, WhenDown};
 use crate::wire::vless::{Command, Destination, Request, Uuid};
 
-/// So long the header waits for the first payload, to go in one piece with it; with servers that speak first it goes
-/// alone.
-const FIRST: Duration = Duration::from_millis(5);
-/// For a server to answer.
-const CONNECT: Duration = Duration::from_secs(5);
-/// After this another connection is tried beside the first, which may have begun on a WAN that died just then.
-const AGAIN: Duration = Duration::from_secs(1);
 /// For a host of the Internet, past the proxy.
 const CONNECT_DIRECT: Duration = Duration::from_secs(15);
-/// Between two looks at a server that does not answer.
-const RETRY: Duration = Duration::from_secs(1);
-/// The same at one that does and is not the one in use.
-const CALM: Duration = Duration::from_secs(60);
-/// Another server has to be so many times as near to be taken while this one answers.
-const NEARER: u64 = 2;
-/// How often the connections ahead are looked after, besides when one is taken.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// What is set.
 #[derive(Clone, Debug)]
@@ -52,35 +36,6 @@ pub struct Settings {
     pub when_down: WhenDown,
     /// So long none has to answer before that.
     pub down_after: Duration,
-}
-
-/// A server, and how it is.
-pub struct Upstream {
-    /// Where it is.
-    pub address: SocketAddr,
-    /// Since when it has not answered; `None` while it does.
-    silent: Cell<Option<Time>>,
-    /// What it answered last time, if it did not.
-    trouble: RefCell<String>,
-    /// How long it took to connect, smoothed; `None` before the first time.
-    rtt: Cell<Option<Duration>>,
-    /// Wakes who looks after it.
-    wake: Sender<()>,
-    woken: Receiver<()>,
-}
-
-impl Upstream {
-    fn new(address: SocketAddr) -> Upstream {
-        let (wake, woken) = smol::channel::bounded(1);
-        Upstream {
-            address,
-            silent: Cell::new(Some(clock::now())),
-            trouble: RefCell::default(),
-            rtt: Cell::new(None),
-            wake,
-            woken,
-        }
-    }
 }
 
 /// Where what comes from the LAN goes.
@@ -98,13 +53,13 @@ pub enum Way {
 pub struct Client {
     pub(super) executor: Executor,
     pub(super) settings: Settings,
-    upstreams: Vec<Rc<Upstream>>,
+    pub(super) upstreams: Vec<Rc<Upstream>>,
     /// The one in use; it may be silent for a while.
-    current: Cell<usize>,
+    pub(super) current: Cell<usize>,
     /// All servers have been silent for too long.
-    is_down: Cell<bool>,
+    pub(super) is_down: Cell<bool>,
     /// Rings when connections go another way from now on.
-    rings: Sender<()>,
+    pub(super) rings: Sender<()>,
     rung: Receiver<()>,
     pub(super) ahead: Ahead,
     /// Who of the LAN has connections.
@@ -135,34 +90,15 @@ impl Client {
         })
     }
 
-    /// Looks after the servers and the connections ahead from now on.
-    pub fn look_after_servers(self: &Rc<Self>) {
-        for upstream in &self.upstreams {
-            spawn(&self.executor, self.clone().look_after(upstream.clone())).detach();
-        }
-    }
-
     /// Something has changed about WANs.
     pub fn wans_changed(&self) {
         self.ahead.unsettle(clock::now());
         self.wake_all();
     }
 
-    fn wake_all(&self) {
-        for upstream in &self.upstreams {
-            // Full means that it is awake already.
-            let _ = upstream.wake.try_send(());
-        }
-    }
-
     /// Waits until connections go another way.
     pub(super) async fn another_way(&self) {
         let _ = self.rung.recv().await;
-    }
-
-    fn ring(&self) {
-        // Full means that it has rung already.
-        let _ = self.rings.try_send(());
     }
 
     /// Which way connections go now.
@@ -180,13 +116,7 @@ impl Client {
     /// How the servers are, which way connections go, and what was carried.
     pub fn status(&self) -> ProxyStatus {
         let now = clock::now();
-        let server = |(i, upstream): (usize, &Rc<Upstream>)| ProxyServer {
-            address: upstream.address.to_string(),
-            in_use: i == self.current.get(),
-            silent_ms: upstream.silent.get().map(|since| millis(now.since(since))),
-            trouble: upstream.trouble.borrow().clone(),
-            rtt_ms: upstream.rtt.get().map(millis),
-        };
+        let server = |(i, upstream): (usize, &Rc<Upstream>)| upstream.status(i == self.current.get(), now);
         let way = match self.way() {
             Way::Server(_) => "server",
             Way::Direct => "direct",
@@ -199,110 +129,6 @@ impl Client {
             down_bytes: self.meter.down.bytes.get(),
             direct_up_bytes: self.direct.up.bytes.get(),
             direct_down_bytes: self.direct.down.bytes.get(),
-        }
-    }
-
-    /// Connects to a server now and then, and keeps what it learns and the connection.
-    async fn look_after(self: Rc<Self>, upstream: Rc<Upstream>) {
-        loop {
-            let now = clock::now();
-            let is_current =
-                self.upstreams.get(self.current.get()).is_some_and(|current| Rc::ptr_eq(current, &upstream));
-            let is_silent = upstream.silent.get().is_some();
-            if is_silent || !is_current || self.ahead.lacks(now) > 0 {
-                let generation = self.ahead.generation();
-                match self.connect(&upstream).await {
-                    Ok(stream) if is_current => self.ahead.add(stream, generation, clock::now()),
-                    Ok(_) | Err(_) => {}
-                }
-            }
-            let wait = match (upstream.silent.get().is_some(), is_current) {
-                (true, _) => RETRY,
-                (false, true) if self.ahead.lacks(clock::now()) > 0 => continue,
-                (false, true) => LOOK,
-                (false, false) => CALM,
-            };
-            let sleeps = async {
-                smol::Timer::after(wait).await;
-            };
-            let woken = async {
-                let _ = upstream.woken.recv().await;
-            };
-            sleeps.or(woken).await;
-        }
-    }
-
-    /// A connection to this server, new; what came of it is noted.
-    pub(super) async fn connect(&self, upstream: &Upstream) -> io::Result<Stream> {
-        let start = clock::now();
-        let connect = || Stream::connect(upstream.address, Protocol::Mptcp, TO_SERVER, CONNECT);
-        let again = async {
-            smol::Timer::after(AGAIN).await;
-            connect().await
-        };
-        let connected = connect().or(again).await;
-        let now = clock::now();
-        match &connected {
-            Ok(_) => {
-                let took = now.since(start);
-                let rtt = upstream.rtt.get().map_or(took, |before| (before * 7 + took) / 8);
-                upstream.rtt.set(Some(rtt));
-                upstream.trouble.borrow_mut().clear();
-                if upstream.silent.replace(None).is_some() {
-                    log::info!("server {} answers within {} ms", upstream.address, millis(took));
-                }
-            }
-            // Our own shortage says nothing about the server.
-            Err(e) if is_shortage(e) => log::debug!("cannot connect to {}: {e}", upstream.address),
-            Err(e) => {
-                *upstream.trouble.borrow_mut() = e.to_string();
-                if upstream.silent.get().is_none() {
-                    upstream.silent.set(Some(start));
-                    log::warn!("server {} does not answer: {e}", upstream.address);
-                }
-            }
-        }
-        self.choose(now);
-        connected
-    }
-
-    /// The server in use, and whether there is one.
-    fn choose(&self, now: Time) {
-        let rtt = |i: usize| {
-            let upstream = self.upstreams.get(i)?;
-            if upstream.silent.get().is_some() { None } else { upstream.rtt.get() }
-        };
-        let nearest = (0..self.upstreams.len()).filter_map(|i| Some((rtt(i)?, i))).min();
-        let Some((best, nearest)) = nearest else {
-            let silent = |upstream: &Rc<Upstream>| {
-                upstream.silent.get().is_some_and(|since| now.since(since) >= self.settings.down_after)
-            };
-            if !self.is_down.get() && self.upstreams.iter().all(silent) {
-                self.is_down.set(true);
-                self.ring();
-                let what = match self.settings.when_down {
-                    WhenDown::Direct => "go out directly",
-                    WhenDown::Reject => "are refused",
-                };
-                let seconds = self.settings.down_after.as_secs();
-                log::warn!("no server has answered for {seconds} s: the LAN's connections {what}");
-            }
-            return;
-        };
-        if self.is_down.replace(false) {
-            self.ring();
-            log::info!("a server answers again: the LAN's connections go to it");
-        }
-        let current = self.current.get();
-        let stays = rtt(current).is_some_and(|rtt| rtt.as_micros() <= best.as_micros() * u128::from(NEARER));
-        if !stays && current != nearest {
-            self.current.set(nearest);
-            self.ring();
-            self.ahead.end_all();
-            if let Some(upstream) = self.upstreams.get(nearest) {
-                log::info!("server {} is used from now on: {} ms", upstream.address, millis(best));
-            }
-            self.wake_all();
         }
     }
 
@@ -320,14 +146,14 @@ impl Client {
     async fn connection(self: Rc<Self>, stream: Stream, host: IpAddr, to: SocketAddr) {
         // Nobody keeps the room for a beginning longer than it lasts.
         let carried = match Box::pin(self.begin(stream, to)).await {
-            Ok(Some(Begun { stream, remote, starts, meter })) => {
-                // Whoever is being sent something has to see that it is not all, whatever has ended us.
-                stream.resets(true);
-                let ended = relay(&stream, &remote, starts, meter).await;
-                if ended.is_ok() {
-                    stream.resets(false);
-                } else {
+            Ok(Some(Begun { stream, remote, upstream, greeting, meter })) => {
+                let ended = relay(&stream, &remote, greeting, meter).await;
+                if let Err(e) = &ended {
+                    stream.reset();
                     remote.reset();
+                    if let Some(upstream) = upstream.filter(|_| e.kind() == NO_ANSWER) {
+                        upstream.doubt();
+                    }
                 }
                 ended
             }
@@ -346,9 +172,10 @@ impl Client {
             match self.server_connection(&upstream).await {
                 Ok(remote) => {
                     let command = Command::Tcp(Destination::Address(to));
-                    let header = Request { user: self.settings.user, command }.bytes();
-                    let starts = [Start::After(header, Some(FIRST)), Start::Answered];
-                    return Ok(Some(Begun { stream, remote, starts, meter: &self.meter }));
+                    let request = Request { user: self.settings.user, command }.bytes();
+                    let greeting = Greeting::Asks(request);
+                    let upstream = Some(upstream);
+                    return Ok(Some(Begun { stream, remote, upstream, greeting, meter: &self.meter }));
                 }
                 // It was the last one meanwhile.
                 Err(_) if matches!(self.way(), Way::Direct) => {}
@@ -364,8 +191,8 @@ impl Client {
         }
         match Stream::connect(to, Protocol::Tcp, DIRECT, CONNECT_DIRECT).await {
             Ok(remote) => {
-                let starts = [Start::Plain, Start::Plain];
-                Ok(Some(Begun { stream, remote, starts, meter: &self.direct }))
+                let greeting = Greeting::None;
+                Ok(Some(Begun { stream, remote, upstream: None, greeting, meter: &self.direct }))
             }
             Err(e) => {
                 stream.reset();
@@ -377,7 +204,7 @@ impl Client {
     /// One that was opened ahead, or a new one.
     pub(super) async fn server_connection(&self, upstream: &Upstream) -> io::Result<Stream> {
         let ahead = self.ahead.take(clock::now());
-        let _ = upstream.wake.try_send(());
+        upstream.wake();
         match ahead {
             Some(stream) => Ok(stream),
             None => self.connect(upstream).await,
@@ -389,16 +216,10 @@ impl Client {
 struct Begun<'a> {
     stream: Stream,
     remote: Stream,
-    starts: [Start; 2],
+    /// The server that it goes by.
+    upstream: Option<Rc<Upstream>>,
+    greeting: Greeting,
     meter: &'a Meter,
-}
-
-/// Whether this machine lacks descriptors, memory or ports.
-fn is_shortage(e: &io::Error) -> bool {
-    matches!(
-        e.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EADDRNOTAVAIL)
-    )
 }
 
 /// Where the firewall brings the LAN's packets to.

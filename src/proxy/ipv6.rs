@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use smol::future::FutureExt;
 
-use super::client::{Client, Upstream, Way};
+use super::client::{Client, Way};
 use super::relay::skip_head;
+use super::servers::Upstream;
 use crate::wire::tproxy::Ipv6;
 use crate::wire::vless::{Command, Destination, Request};
 
@@ -63,7 +64,8 @@ async fn has_ipv6(client: &Client, upstream: &Upstream) -> io::Result<bool> {
         let said = [&Request { user: client.settings.user, command }.bytes(), &QUESTION[..]].concat();
         let asks = async {
             stream.write_all(&said).await?;
-            io::Result::Ok(skip_head(&stream).await? && stream.read(&mut [0]).await? > 0)
+            skip_head(&stream).await?;
+            io::Result::Ok(stream.read(&mut [0]).await? > 0)
         };
         let late = async {
             smol::Timer::after(PATIENCE).await;

@@ -12,8 +12,9 @@ use std::time::Duration;
 use smol::Task;
 use smol::future::FutureExt;
 
-use super::client::{Client, Upstream, Way};
+use super::client::{Client, Way};
 use super::outgoing::Outgoing;
+use super::servers::Upstream;
 use super::turn::Turn;
 use super::{frames, relay, scratch};
 use crate::sys::clock;
@@ -289,6 +290,9 @@ impl LanUdp {
         let (lan, of) = (self.clone(), link.clone());
         let task = async move {
             if let Err(e) = lan.run_link(&of, linger).await {
+                if e.kind() == relay::NO_ANSWER {
+                    of.upstream.doubt();
+                }
                 log::debug!("a connection for datagrams: {e}");
             }
             of.is_broken.set(true);
@@ -307,9 +311,7 @@ impl LanUdp {
     async fn run_link(&self, link: &Rc<Link>, linger: Duration) -> io::Result<()> {
         let stream = self.client.server_connection(&link.upstream).await?;
         let reads = async {
-            if !relay::skip_head(&stream).await? {
-                return Ok(());
-            }
+            relay::skip_head(&stream).await?;
             frames::read(&stream, Vec::new(), |frame| self.answer(link, frame)).await
         };
         let idle = async {

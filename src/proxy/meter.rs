@@ -48,16 +48,13 @@ impl Flow {
         self.bytes.set(self.bytes.get() + bytes as u64);
     }
 
-    /// Counts them, and waits until they are paid for: whoever is not read cannot send.
-    pub async fn pace(&self, bytes: usize) {
+    /// Counts them; how long to wait until they are paid for, if that is to be waited for: whoever is not read cannot send.
+    pub fn wait(&self, bytes: usize) -> Option<Duration> {
         self.count(bytes);
         if self.rate.get() == 0 {
-            return;
+            return None;
         }
-        let wait = self.charge(&self.paid, bytes, clock::now());
-        if !wait.is_zero() {
-            smol::Timer::after(wait).await;
-        }
+        Some(self.charge(&self.paid, bytes, clock::now())).filter(|wait| !wait.is_zero())
     }
 
     /// The same of a datagram: false if it has to be lost.

@@ -1,7 +1,8 @@
 //! Two connections made one: what comes in by one goes out by the other, with its ends, its breaks and its pace.
 
 use std::io::{self, ErrorKind::WouldBlock};
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use smol::future::{self, FutureExt};
@@ -20,39 +21,77 @@ const SMALL_CHUNK: usize = 16 << 10;
 /// Of so much at a time the kernel hands on what it can without copying.
 const BULK: usize = scratch::SIZE;
 
-/// How a direction begins.
+/// So long a request waits for the first payload, to go in one piece with it; with servers that speak first it goes alone.
+const FIRST: Duration = Duration::from_millis(5);
+/// How often it is asked whether who has said all is still there.
+const LOOK: Duration = Duration::from_secs(10);
+/// The server ended a connection without an answer. It is that of a connection's beginning alone.
+pub const NO_ANSWER: io::ErrorKind = io::ErrorKind::ConnectionRefused;
+
+/// The beginning of a direction, which is over soon, unlike the rest; false if it is all.
+type Begins<'a> = Pin<Box<dyn Future<Output = io::Result<bool>> + 'a>>;
+
+/// What is said besides what is carried.
 #[derive(Debug)]
-pub enum Start {
-    /// As it is.
-    Plain,
-    /// With these bytes, in one piece with the first that come; which are waited for so long, if it is said.
-    After(Vec<u8>, Option<Duration>),
-    /// Without the head of the server's answer.
-    Answered,
+pub enum Greeting {
+    /// Nothing.
+    None,
+    /// The second is the server: it is asked for something by these bytes, and answers first of all.
+    Asks(Vec<u8>),
+    /// The first has asked, and is answered.
+    #[cfg(feature = "server")]
+    Answers,
 }
 
 /// Carries both directions until both have ended. An error of one has to be a reset of both, which is left to whose they are.
 ///
 /// # Errors
 /// What broke it.
-pub async fn relay(a: &Stream, b: &Stream, starts: [Start; 2], meter: &Meter) -> io::Result<()> {
-    let [up, down] = starts;
-    // Where they are, for a moved future takes its room twice, and a relay should take little.
-    let up = pin!(carry(a, b, up, &meter.up));
-    let down = pin!(carry(b, a, down, &meter.down));
-    future::try_zip(up, down).await.map(drop)
+pub async fn relay(a: &Stream, b: &Stream, greeting: Greeting, meter: &Meter) -> io::Result<()> {
+    let plain = || [a, b].into_iter().filter(|stream| !stream.is_mptcp());
+    // Whoever is being sent something has to see that it is not all, also if this process is killed. Not so of MPTCP: each
+    // of its subflows that comes to its end would be reset too.
+    plain().for_each(|stream| stream.resets(true));
+    let ended = {
+        let (up, down) = match greeting {
+            Greeting::None => (nothing(), nothing()),
+            Greeting::Asks(request) => (
+                Box::pin(begin(a, b, request, Some(FIRST), &meter.up)) as Begins<'_>,
+                Box::pin(async { skip_head(b).await.map(|()| true) }) as Begins<'_>,
+            ),
+            #[cfg(feature = "server")]
+            Greeting::Answers => {
+                (nothing(), Box::pin(begin(b, a, vless::ANSWER.to_vec(), None, &meter.down)) as Begins<'_>)
+            }
+        };
+        // Where they are, for a moved future takes its room twice, and a relay should take little.
+        let mut up = pin!(carry(a, b, up, &meter.up));
+        let mut down = pin!(carry(b, a, down, &meter.down));
+        let first = future::poll_fn(|context| match up.as_mut().poll(context) {
+            Poll::Ready(ended) => Poll::Ready(ended.map(|()| true)),
+            Poll::Pending => down.as_mut().poll(context).map_ok(|()| false),
+        });
+        match first.await {
+            Ok(is_up) => {
+                let (other, quiet) = if is_up { (down, a) } else { (up, b) };
+                other.or(Box::pin(breaks(quiet))).await
+            }
+            Err(e) => Err(e),
+        }
+    };
+    if ended.is_ok() {
+        plain().for_each(|stream| stream.resets(false));
+    }
+    ended
 }
 
-/// How a chunk went.
-enum Step {
-    /// There is nothing to read now.
-    Empty,
-    /// The other end has said all.
-    End,
-    /// So much went.
-    Moved(usize),
-    /// So much was read, and this could not go yet.
-    Stuck(usize, Rest),
+/// Waits until somebody who has said all, and may be waiting for an answer, is not there any more. It is not waited for
+/// anything of him, so that no error would be seen otherwise until there is something for him.
+async fn breaks(stream: &Stream) -> io::Result<()> {
+    loop {
+        smol::Timer::after(LOOK).await;
+        stream.take_error()?;
+    }
 }
 
 /// What could not go yet.
@@ -64,9 +103,9 @@ enum Rest {
 }
 
 impl Rest {
-    /// Sends on; what is left, if something is.
-    fn go(self, to: &Stream) -> io::Result<Option<Rest>> {
-        let sent = match &self {
+    /// Sends on; whether something is still left.
+    fn go(&mut self, to: &Stream) -> io::Result<bool> {
+        let sent = match self {
             Rest::Bytes(bytes, from) => to.try_write(bytes.get(*from..).unwrap_or_default()),
             Rest::Piped(pipe, left) => pipe.drain(to, *left),
         };
@@ -76,30 +115,29 @@ impl Rest {
             Err(e) => return Err(e),
         };
         Ok(match self {
-            Rest::Bytes(bytes, from) if from + sent < bytes.len() => Some(Rest::Bytes(bytes, from + sent)),
-            Rest::Bytes(..) => None,
-            Rest::Piped(pipe, left) if sent < left => Some(Rest::Piped(pipe, left - sent)),
-            Rest::Piped(pipe, _) => {
-                pipes::give(pipe);
-                None
+            Rest::Bytes(bytes, from) => {
+                *from += sent;
+                *from < bytes.len()
+            }
+            Rest::Piped(_, left) => {
+                *left -= sent;
+                *left > 0
             }
         })
     }
+
+    /// Nothing is left.
+    fn end(self) {
+        if let Rest::Piped(pipe, _) = self {
+            pipes::give(pipe);
+        }
+    }
 }
 
-async fn carry(from: &Stream, to: &Stream, start: Start, flow: &Flow) -> io::Result<()> {
-    let goes_on = match start {
-        Start::Plain => true,
-        // Nobody keeps the room for a beginning longer than it lasts.
-        Start::After(bytes, patience) => {
-            let own = bytes.len();
-            let (sent, goes_on) = Box::pin(begin(from, to, bytes, patience)).await?;
-            flow.count(sent - own);
-            goes_on
-        }
-        Start::Answered => Box::pin(skip_head(from)).await?,
-    };
-    if !goes_on {
+/// What is here for as long as a connection is takes memory of every one of them: a beginning is in a box of its own, and
+/// nothing that a chunk needs outlives it.
+async fn carry(from: &Stream, to: &Stream, starts: Begins<'_>, flow: &Flow) -> io::Result<()> {
+    if !starts.await? {
         to.end();
         return Ok(());
     }
@@ -108,94 +146,105 @@ async fn carry(from: &Stream, to: &Stream, start: Start, flow: &Flow) -> io::Res
     let mut splices = !from.is_mptcp();
     let mut turn = Turn::default();
     loop {
-        let is_bulk = splices && chunk == BULK;
-        let spliced = if is_bulk { splice(from, to)? } else { None };
-        splices &= !is_bulk || spliced.is_some();
-        let done = match spliced {
-            Some(done) => done,
-            None => step(from, to, chunk)?,
-        };
-        let moved = match done {
-            Step::Empty => {
-                from.readable().await?;
-                continue;
-            }
-            Step::End => {
+        let (bytes, mut rest) = match hand_on(from, to, chunk, &mut splices) {
+            Ok((0, _)) => {
                 to.end();
                 return Ok(());
             }
-            Step::Moved(bytes) => {
-                if bytes == chunk {
-                    chunk = (chunk * 2).min(BULK);
-                }
-                bytes
-            }
-            Step::Stuck(bytes, rest) => {
-                chunk = (chunk / 2).max(SMALL_CHUNK);
-                let mut left = Some(rest);
-                while let Some(rest) = left {
-                    to.writable().await?;
-                    left = rest.go(to)?;
-                }
-                bytes
-            }
+            Ok(moved) => moved,
+            Err(e) if e.kind() == WouldBlock => (0, None),
+            Err(e) => return Err(e),
         };
-        flow.pace(moved).await;
+        if bytes == 0 {
+            from.readable().await?;
+            continue;
+        }
+        if rest.is_some() {
+            chunk = (chunk / 2).max(SMALL_CHUNK);
+        } else if bytes == chunk {
+            chunk = (chunk * 2).min(BULK);
+        }
+        while let Some(left) = &mut rest {
+            to.writable().await?;
+            if !left.go(to)?
+                && let Some(rest) = rest.take()
+            {
+                rest.end();
+            }
+        }
+        if let Some(wait) = flow.wait(bytes) {
+            Box::pin(smol::Timer::after(wait)).await;
+        }
         turn.done().await;
     }
 }
 
-/// Has the kernel hand on what is there; nothing if there are no descriptors for that.
-fn splice(from: &Stream, to: &Stream) -> io::Result<Option<Step>> {
-    let Ok(pipe) = pipes::take() else { return Ok(None) };
-    let filled = match pipe.fill(from, BULK) {
-        Ok(filled) if filled > 0 => filled,
-        other => {
-            pipes::give(pipe);
-            return match other {
-                Ok(_) => Ok(Some(Step::End)),
-                Err(e) if e.kind() == WouldBlock => Ok(Some(Step::Empty)),
-                Err(e) => Err(e),
-            };
+/// Reads once and writes what was read: how much, 0 at the end, and what could not go yet.
+fn hand_on(
+    from: &Stream,
+    to: &Stream,
+    chunk: usize,
+    splices: &mut bool,
+) -> io::Result<(usize, Option<Rest>)> {
+    if *splices && chunk == BULK {
+        match pipes::take() {
+            Ok(pipe) => return splice(pipe, from, to),
+            // There are no descriptors for that.
+            Err(_) => *splices = false,
         }
-    };
-    Ok(Some(match Rest::Piped(pipe, filled).go(to)? {
-        Some(rest) => Step::Stuck(filled, rest),
-        None => Step::Moved(filled),
-    }))
+    }
+    step(from, to, chunk)
 }
 
-/// Reads once and writes what was read, with the buffer that all share.
-fn step(from: &Stream, to: &Stream, chunk: usize) -> io::Result<Step> {
+/// Has the kernel hand on what is there.
+fn splice(pipe: Pipe, from: &Stream, to: &Stream) -> io::Result<(usize, Option<Rest>)> {
+    match pipe.fill(from, BULK) {
+        Ok(filled) if filled > 0 => {
+            let mut rest = Rest::Piped(pipe, filled);
+            if rest.go(to)? {
+                return Ok((filled, Some(rest)));
+            }
+            rest.end();
+            Ok((filled, None))
+        }
+        other => {
+            pipes::give(pipe);
+            other.map(|_| (0, None))
+        }
+    }
+}
+
+/// The same with the buffer that all share.
+fn step(from: &Stream, to: &Stream, chunk: usize) -> io::Result<(usize, Option<Rest>)> {
     scratch::with(|scratch| {
         let buffer = scratch.get_mut(..chunk).unwrap_or_default();
-        let read = match from.try_read(buffer) {
-            Ok(0) => return Ok(Step::End),
-            Ok(read) => read,
-            Err(e) if e.kind() == WouldBlock => return Ok(Step::Empty),
-            Err(e) => return Err(e),
-        };
+        let read = from.try_read(buffer)?;
         let bytes = buffer.get(..read).unwrap_or_default();
         let written = match to.try_write(bytes) {
             Ok(written) => written,
             Err(e) if e.kind() == WouldBlock => 0,
             Err(e) => return Err(e),
         };
-        Ok(match bytes.get(written..) {
-            Some(rest) if !rest.is_empty() => Step::Stuck(read, Rest::Bytes(rest.to_vec(), 0)),
-            _ => Step::Moved(read),
-        })
+        let rest = bytes.get(written..).filter(|rest| !rest.is_empty());
+        Ok((read, rest.map(|rest| Rest::Bytes(rest.to_vec(), 0))))
     })
 }
 
-/// Sends these bytes and the first that come; how many, and false at the end. Nothing is kept for the first while they are
-/// not there.
+/// Of a direction that has no beginning.
+fn nothing<'a>() -> Begins<'a> {
+    Box::pin(future::ready(Ok(true)))
+}
+
+/// Sends these bytes, in one piece with the first that come, which are waited for so long, if it is said; false at the end.
+/// Nothing is kept for the first while they are not there.
 async fn begin(
     from: &Stream,
     to: &Stream,
     mut bytes: Vec<u8>,
     patience: Option<Duration>,
-) -> io::Result<(usize, bool)> {
+    flow: &Flow,
+) -> io::Result<bool> {
+    let own = bytes.len();
     let mut goes_on = true;
     loop {
         match append(from, &mut bytes) {
@@ -218,23 +267,27 @@ async fn begin(
         }
     }
     to.write_all(&bytes).await?;
-    Ok((bytes.len(), goes_on))
+    flow.count(bytes.len() - own);
+    Ok(goes_on)
 }
 
-/// Takes the head of the server's answer; false if it ended before.
-pub async fn skip_head(from: &Stream) -> io::Result<bool> {
+/// Takes the head of the server's answer.
+///
+/// # Errors
+/// [`NO_ANSWER`] if the connection ended before; [`io::ErrorKind::InvalidData`] if what comes is none.
+pub async fn skip_head(from: &Stream) -> io::Result<()> {
     let mut head = [0; 2 + 255];
     let mut wanted = 2;
     let mut got = 0;
     loop {
         while got < wanted {
-            match from.read(head.get_mut(got..wanted).unwrap_or_default()).await? {
-                0 => return Ok(false),
-                read => got += read,
+            match from.read(head.get_mut(got..wanted).unwrap_or_default()).await {
+                Ok(0) | Err(_) => return Err(NO_ANSWER.into()),
+                Ok(read) => got += read,
             }
         }
         match vless::answer(head.get(..got).unwrap_or_default()) {
-            Ok(Some(_)) => return Ok(true),
+            Ok(Some(_)) => return Ok(()),
             Ok(None) => wanted = 2 + usize::from(head[1]),
             Err(_) => return Err(io::ErrorKind::InvalidData.into()),
         }
@@ -250,3 +303,6 @@ pub fn append(from: &Stream, bytes: &mut Vec<u8>) -> io::Result<usize> {
         Ok(read)
     })
 }
+
+#[cfg(test)]
+mod tests;

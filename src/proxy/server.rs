@@ -16,7 +16,7 @@ use super::Executor;
 use super::accept;
 use super::accounts::{Account, Accounts};
 use super::clients::{Client, Clients};
-use super::relay::{self, Start, relay};
+use super::relay::{self, Greeting, relay};
 use super::room::Room;
 use super::server_udp;
 use super::waiting::{Waiting, host};
@@ -26,7 +26,7 @@ use crate::sys::resolve;
 use crate::sys::stream::{Listener, Protocol, Stream};
 use crate::tasks::spawn;
 use crate::wire::tproxy::is_special;
-use crate::wire::vless::{self, Command, Destination, MAX_REQUEST, Request};
+use crate::wire::vless::{Command, Destination, MAX_REQUEST, Request};
 
 /// Clients open connections ahead, and let them wait for half a minute.
 const REQUEST: Duration = Duration::from_secs(60);
@@ -234,9 +234,8 @@ impl Server {
                 // Nobody keeps the room for a beginning longer than it lasts.
                 match Box::pin(self.begin_for(&account, &stream, request.command, rest)).await? {
                     Some(other) => {
-                        let answer = Start::After(vless::ANSWER.to_vec(), None);
                         let remote = remote.get_or_init(|| other);
-                        relay(&stream, remote, [Start::Plain, answer], &account.meter).await
+                        relay(&stream, remote, Greeting::Answers, &account.meter).await
                     }
                     None => Ok(()),
                 }

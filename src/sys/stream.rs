@@ -57,13 +57,9 @@ impl Stream {
             Err(io::ErrorKind::TimedOut.into())
         };
         stream.0.writable().or(late).await?;
-        match socket::getsockopt(&stream.0, sockopt::SocketError)? {
-            0 => {
-                stream.adjust();
-                Ok(stream)
-            }
-            error => Err(io::Error::from_raw_os_error(error)),
-        }
+        stream.take_error()?;
+        stream.adjust();
+        Ok(stream)
     }
 
     /// What both ends of a relay want: no waiting for more to send, and news of peers that are gone.
@@ -191,6 +187,17 @@ impl Stream {
         let _ = socket::shutdown(self.0.as_raw_fd(), Shutdown::Write);
     }
 
+    /// What has broken it, where nobody reads or writes; once.
+    ///
+    /// # Errors
+    /// That.
+    pub fn take_error(&self) -> io::Result<()> {
+        match socket::getsockopt(&self.0, sockopt::SocketError)? {
+            0 => Ok(()),
+            error => Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+
     /// Whether it is reset, and not ended with a farewell, when this process is no more.
     pub fn resets(&self, resets: bool) {
         let _ = setsockopt(&self.0, sockopt::Linger, &libc::linger { l_onoff: resets.into(), l_linger: 0 });
@@ -198,7 +205,14 @@ impl Stream {
 
     /// Ends it with a reset instead of a farewell: something was lost, and the peer has to know.
     pub fn reset(self) {
-        let _ = setsockopt(&self.0, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 });
+        self.resets(true);
+        // Not every kernel with MPTCP heeds that when it closes: the peer would take a part for the whole. A disconnect
+        // (connect(2), AF_UNSPEC) says MP_FASTCLOSE in all of them (mptcp_disconnect, net/mptcp/protocol.c).
+        let nowhere = libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
+        // SAFETY: it points to an address, as long as it is told, that lives until the call returns.
+        unsafe {
+            libc::connect(self.0.as_raw_fd(), &raw const nowhere, size_of_val(&nowhere) as libc::socklen_t);
+        }
     }
 }
 

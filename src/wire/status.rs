@@ -203,11 +203,13 @@ impl ProxyStatus {
 
     /// For people, in one line.
     pub fn line(&self) -> String {
-        let mut line = ["proxy: ", self.way_text()].concat();
-        for server in &self.servers {
-            line += &["; ", &server.text()].concat();
-        }
-        line + "\n"
+        self.parts().join("; ") + "\n"
+    }
+
+    /// The parts of that line: where connections go, and each server.
+    pub fn parts(&self) -> Vec<String> {
+        let way = ["proxy: ", self.way_text()].concat();
+        std::iter::once(way).chain(self.servers.iter().map(ProxyServer::text)).collect()
     }
 
     fn way_text(&self) -> &'static str {

@@ -31,8 +31,13 @@ pub fn cargo_test(paths: &Paths, filter: Option<&str>) -> (Tally, Result<()>) {
 
 /// The lab's tests, with this binary, or with the host's release binary.
 pub fn lab_test(paths: &Paths, filter: Option<&str>, binary: Option<&Path>) -> (Tally, Result<()>) {
-    // For the proxy's rules; what is without them skips their tests.
-    for (program, package) in [("nft", "nftables"), ("iptables-legacy", "iptables")] {
+    // For the proxy's rules, and what is sent through it; what is without them skips their tests.
+    for (program, package) in [
+        ("nft", "nftables"),
+        ("iptables-legacy", "iptables"),
+        ("iperf3", "iperf3"),
+        ("dropbear", "dropbear-bin"),
+    ] {
         if let Err(why) = debian::need(program, package) {
             println!("xtask: {why}");
         }

@@ -25,6 +25,7 @@ pub const CASES: &[Case] = cases!("proxy":
     ipv6_is_refused_at_once_where_the_server_has_none,
     datagrams_leave_a_connection_that_hangs within 60,
     without_a_server_the_lan_goes_out_directly_and_comes_back within 90,
+    a_server_that_does_not_know_us_is_told_and_left within 60,
     a_client_is_let_in_when_it_is_added_and_cut_off_when_it_is_removed within 60,
 );
 
@@ -214,6 +215,39 @@ fn without_a_server_the_lan_goes_out_directly_and_comes_back() -> Result {
     let _server = start_server(&router)?;
     becomes(|| ask_tcp(lan, "9.9.9.9:80"), "server 9.9.9.9:80")?;
     becomes(|| ask_udp(lan, "9.9.9.9:80"), "server 9.9.9.9:80")
+}
+
+/// The LAN is not cut off by a UUID that is wrong, or not the server's any more; and it is said what is wrong.
+fn a_server_that_does_not_know_us_is_told_and_left() -> Result {
+    const STRANGER: &str = "0 00000000-0000-4000-8000-000000000001 -\n";
+    let router = Router::new(NFT)?;
+    name_server(&router)?;
+    fs::create_dir_all("/run/list").doing("make a directory")?;
+    let put = |text: &str| -> Result {
+        fs::write("/run/list/new", text).doing("write the list")?;
+        fs::rename("/run/list/new", "/run/list/clients").doing("put the list in its place")
+    };
+    put(STRANGER)?;
+    let _server = start_server_with(&router, "/run/list/clients")?;
+    let _client = start_client(&router)?;
+    let is_left = || {
+        let status = manager::run(&router.lab, &["proxy", "status"])?.stdout;
+        let is_left = ["connections go out directly", "has it a client of our UUID?"];
+        Ok(is_left.iter().all(|what| status.contains(what)).to_string())
+    };
+    becomes(is_left, "true")?;
+    router.answers(&[("9.9.9.9:80", "server 9.9.9.9:80")])?;
+    let way = || {
+        let status = manager::run(&router.lab, &["proxy", "status"])?.stdout;
+        Ok(status.contains("connections go to the server").to_string())
+    };
+    put(&format!("0 {UUID} -\n"))?;
+    becomes(way, "true")?;
+    only_by_the_server(&router)?;
+    becomes(|| ask_tcp(router.lan()?, "9.9.9.9:80"), "server 9.9.9.9:80")?;
+    put(STRANGER)?;
+    // Nothing but what the LAN asks for shows it.
+    becomes(|| ask_tcp(router.lan()?, "9.9.9.9:80").and_then(|_| is_left()), "true")
 }
 
 /// Clients come and go while the server runs, without a word to the others.

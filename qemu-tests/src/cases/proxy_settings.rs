@@ -22,6 +22,7 @@ use crate::runner::Case;
 pub const CASES: &[Case] = cases!("proxy_settings":
     both_run_from_a_file_and_status_tells_of_the_client within 90,
     what_does_not_fit_is_told_with_its_line,
+    metrics_and_pictures_tell_of_the_proxy within 60,
     rules_are_put_in_again_and_go_with_a_killed_client within 60,
     the_rights_of_systemds_units_are_enough within 60,
 );
@@ -141,6 +142,52 @@ fn both_run_from_a_file_and_status_tells_of_the_client() -> Result {
     fs::set_permissions("/run/uuid", fs::Permissions::from_mode(0o644)).doing("open the UUID's file")?;
     let _client = start_client(&router)?;
     becomes(|| Ok(log()?.contains("/run/uuid has our UUID and others may read it").to_string()), "true")
+}
+
+fn metrics_and_pictures_tell_of_the_proxy() -> Result {
+    let router = Router::new(NFT)?;
+    only_by_the_server(&router)?;
+    set(&[&CLIENT.replace("'home'", "'lan0'"), SERVER].concat())?;
+    let metric = |name: &'static str| -> Result<String> {
+        let ran = manager::run(&router.lab, &["status", "--prometheus"])?;
+        check!(ran.code == Some(3), "no manager runs: {ran:?}");
+        let value = ran.stdout.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(value.unwrap_or("none").to_string())
+    };
+    check!(metric("bsbf_proxy_up")? == "0" && metric("bsbf_up")? == "0", "neither runs");
+    let mut server = start_server(&router)?;
+    let client = start_client(&router)?;
+    let pictures = "/run/pictures";
+    let drawn = || fs::read_to_string(pictures).doing("read the pictures");
+    let arguments = ["--watch", "--interval", "0.2"];
+    let watch = Manager::start_command(&router.lab, "status", &arguments, Path::new(pictures))?;
+    let draws = |what: &'static str| becomes(|| Ok(drawn()?.contains(what).to_string()), "true");
+    draws("no manager runs\nproxy: connections go to the server\n  203.0.113.1:32768 (in use): ")?;
+    let lan = router.lan()?;
+    becomes(|| ask_tcp(lan, "9.9.9.9:80"), "server 9.9.9.9:80")?;
+    becomes(|| metric("bsbf_proxy_server_up{server=\"203.0.113.1:32768\"}"), "1")?;
+    check!(metric("bsbf_proxy_way{way=\"server\"}")? == "1", "connections go to the server");
+    let carried = metric("bsbf_proxy_receive_bytes_total{way=\"server\"}")?;
+    check!(carried.parse::<u64>().is_ok_and(|bytes| bytes > 0), "{carried} bytes");
+    draws("▁")?;
+
+    server.child().kill()?;
+    server.child().wait()?;
+    becomes(|| metric("bsbf_proxy_way{way=\"direct\"}"), "1")?;
+    check!(metric("bsbf_proxy_server_up{server=\"203.0.113.1:32768\"}")? == "0", "it is dead");
+    draws(
+        "\nproxy: no server answers: connections go out directly\n  203.0.113.1:32768 (in use): silent for ",
+    )?;
+    client.end(Duration::from_secs(5))?;
+    becomes(|| metric("bsbf_proxy_up"), "0")?;
+    let before = drawn()?.len();
+    becomes(
+        || Ok(drawn()?.get(before..).is_some_and(|now| now.contains("\n\nno manager runs\n\n")).to_string()),
+        "true",
+    )?;
+    let ended = watch.end(Duration::from_secs(5))?;
+    check!(ended.success(), "{ended}");
+    Ok(())
 }
 
 fn what_does_not_fit_is_told_with_its_line() -> Result {

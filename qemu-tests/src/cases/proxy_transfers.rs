@@ -4,10 +4,13 @@ use std::fs;
 use std::io::{self, ErrorKind::Other, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::libc::linger;
 use nix::sys::resource::{Resource::RLIMIT_NOFILE, getrlimit, setrlimit};
+use nix::sys::socket::{setsockopt, sockopt::Linger};
 
 use super::cases;
 use super::managed::SETTLE;
@@ -15,13 +18,14 @@ use super::proxy::{logs, proxied};
 use super::proxy_router::{HOST, Router};
 use crate::check;
 use crate::counters::Reading;
-use crate::failure::{Doing, Result};
+use crate::failure::{Doing, Result, failed};
 use crate::link::Wan;
 use crate::manager::Manager;
 use crate::ns::Ns;
-use crate::runner::{Case, needs_speed};
+use crate::runner::{Case, needs_speed, patience};
 
 pub const CASES: &[Case] = cases!("proxy_transfers":
+    what_is_broken_off_is_not_ended,
     a_thousand_connections_at_once within 60,
     nothing_is_lost_on_lossy_wans within 90,
     wans_that_die_and_come_back_break_nothing within 120,
@@ -29,6 +33,9 @@ pub const CASES: &[Case] = cases!("proxy_transfers":
 
 /// A service of the Internet that sends back what it is sent, from the first byte on.
 pub const ECHO: &str = "9.9.9.9:7000";
+/// One that breaks off what it sends, and one that tells how what it is sent ends.
+const BREAKER: &str = "9.9.9.9:7001";
+const TAKER: &str = "9.9.9.9:7002";
 /// Longer than a transfer may stand still while a WAN dies.
 const STALL: Duration = Duration::from_secs(20);
 /// Of each of many connections.
@@ -52,8 +59,62 @@ pub fn echo_in(server: &Ns) -> Result {
     Ok(())
 }
 
+/// Or else a part would be taken for the whole.
+fn what_is_broken_off_is_not_ended() -> Result {
+    let (router, _server, _client) = proxied(&[Wan::mbit(100), Wan::mbit(100)])?;
+    let ends = breaker_in(&router.lab.server)?;
+    for _ in 0..5 {
+        is_broken_off(router.lan()?, &ends)?;
+    }
+    Ok(())
+}
+
+/// Starts services in this namespace that break off what they send, and tell how what they are sent ends.
+pub fn breaker_in(server: &Ns) -> Result<Receiver<io::Result<u64>>> {
+    let (breaker, taker) = server
+        .enter(|| TcpListener::bind(BREAKER).and_then(|one| Ok((one, TcpListener::bind(TAKER)?))))
+        .doing("listen")?;
+    server.thread("breaker", move || {
+        for mut stream in breaker.incoming().flatten() {
+            // Only once the host has begun to read.
+            let _ = stream.read(&mut [0]);
+            break_off(stream);
+        }
+    })?;
+    let (tell, ends) = channel();
+    server.thread("taker", move || {
+        for mut stream in taker.incoming().flatten() {
+            let _ = tell.send(io::copy(&mut stream, &mut io::sink()));
+        }
+    })?;
+    Ok(ends)
+}
+
+/// Sends something, and ends with a reset.
+fn break_off(mut stream: TcpStream) {
+    let _ = stream.write_all(&[7; 300_000]);
+    let _ = setsockopt(&stream, Linger, &linger { l_onoff: 1, l_linger: 0 });
+}
+
+/// A service's reset reaches a host in this namespace, and a host's the service.
+pub fn is_broken_off(lan: &Ns, ends: &Receiver<io::Result<u64>>) -> Result {
+    let connect = |to| lan.enter(|| TcpStream::connect(to)).doing("connect");
+    let is_reset =
+        |ended: &io::Result<u64>| ended.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::ConnectionReset);
+    let mut stream = connect(BREAKER)?;
+    stream.set_read_timeout(Some(STALL))?;
+    stream.write_all(b"x")?;
+    let ended = io::copy(&mut stream, &mut io::sink());
+    check!(is_reset(&ended), "for the host it ends with {ended:?}: {}", logs());
+    break_off(connect(TAKER)?);
+    let ended =
+        ends.recv_timeout(STALL * patience()).or_else(|_| failed("for the service it does not end"))?;
+    check!(is_reset(&ended), "for the service it ends with {ended:?}: {}", logs());
+    Ok(())
+}
+
 /// Bytes that no other number has.
-fn pattern(number: u32, length: usize) -> Vec<u8> {
+pub fn pattern(number: u32, length: usize) -> Vec<u8> {
     let word = |i: u32| (i ^ number.rotate_left(16)).wrapping_mul(2_654_435_761).to_le_bytes();
     (0..).flat_map(word).take(length).collect()
 }
@@ -121,7 +182,7 @@ fn a_thousand_connections_at_once() -> Result {
 }
 
 /// The lab's two usual WANs under a manager, with the proxy over both.
-fn bonded(loss: f64) -> Result<(Router, impl Sized)> {
+pub fn bonded(loss: f64) -> Result<(Router, impl Sized)> {
     let wans = [(20, 15), (10, 30)].map(|(mbit, ms)| Wan::mbit(mbit).delay_ms(ms).loss(loss));
     let (router, server, client) = proxied(&wans)?;
     let mut manager = Manager::start(&router.lab, &[], Path::new("/run/bond.log"))?;

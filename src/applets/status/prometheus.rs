@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use crate::wire::status::{Status, WanStatus};
+use crate::wire::status::{ProxyServer, ProxyStatus, Status, WanStatus};
 
 /// A number with so many decimal places.
 struct Number(u64, u32);
@@ -21,6 +21,7 @@ impl std::fmt::Display for Number {
 
 type OfManager = fn(&Status) -> Option<Number>;
 type OfWan = fn(&WanStatus) -> Option<Number>;
+type OfServer = fn(&ProxyServer) -> Option<Number>;
 
 const MANAGER: [(&str, &str, OfManager); 3] = [
     ("manager_uptime_seconds", "How long the manager has been running.", |s| Some(Number(s.uptime_ms, 3))),
@@ -60,9 +61,25 @@ const WAN: [(&str, &str, OfWan); 17] = [
 
 const STATES: [&str; 4] = ["testing", "up", "suspect", "down"];
 
-/// All families; of no manager, `bsbf_up 0` alone.
-pub fn text(managers: &[Status]) -> String {
+const SERVER: [(&str, &str, OfServer); 4] = [
+    ("proxy_server_up", "1 while it answers.", |s| {
+        asked(s).then(|| Number(u64::from(s.silent_ms.is_none()), 0))
+    }),
+    ("proxy_server_in_use", "1 for the one that connections go to, or went to while any answered.", |s| {
+        Some(Number(s.in_use.into(), 0))
+    }),
+    ("proxy_server_silent_seconds", "For how long it has not answered.", |s| {
+        asked(s).then(|| Number(s.silent_ms.unwrap_or(0), 3))
+    }),
+    ("proxy_server_rtt_seconds", "How long it takes to connect, averaged.", |s| Some(Number(s.rtt_ms?, 3))),
+];
+
+const WAYS: [&str; 3] = ["server", "direct", "reject"];
+
+/// All families; of no manager, `bsbf_up 0` alone, and of no proxy's client `bsbf_proxy_up 0`.
+pub fn text(managers: &[Status], proxy: Option<&ProxyStatus>) -> String {
     let mut out = String::with_capacity(8192);
+    of_proxy(&mut out, proxy);
     family(&mut out, "up", "1 if a manager runs.");
     sample(&mut out, "up", &[], &Number(u64::from(!managers.is_empty()), 0));
     if managers.is_empty() {
@@ -99,6 +116,41 @@ pub fn text(managers: &[Status]) -> String {
         }
     }
     out
+}
+
+fn of_proxy(out: &mut String, proxy: Option<&ProxyStatus>) {
+    family(out, "proxy_up", "1 if the proxy's client runs.");
+    sample(out, "proxy_up", &[], &Number(proxy.is_some().into(), 0));
+    let Some(proxy) = proxy else { return };
+    family(out, "proxy_way", "1 for where the LAN's connections go.");
+    for way in WAYS {
+        sample(out, "proxy_way", &[("way", way)], &Number((proxy.way == way).into(), 0));
+    }
+    for (name, help, by_server, direct) in [
+        (
+            "proxy_receive_bytes_total",
+            "Bytes received for the LAN.",
+            proxy.down_bytes,
+            proxy.direct_down_bytes,
+        ),
+        ("proxy_transmit_bytes_total", "Bytes sent for the LAN.", proxy.up_bytes, proxy.direct_up_bytes),
+    ] {
+        family(out, name, help);
+        for (way, bytes) in [("server", by_server), ("direct", direct)] {
+            sample(out, name, &[("way", way)], &Number(bytes, 0));
+        }
+    }
+    for (name, help, of) in SERVER {
+        let mut family = Family { out, name, help, begun: false };
+        for server in &proxy.servers {
+            family.add(&[("server", &server.address)], of(server));
+        }
+    }
+}
+
+/// Else it is not known yet whether it answers.
+fn asked(server: &ProxyServer) -> bool {
+    server.silent_ms.is_some() || server.rtt_ms.is_some()
 }
 
 /// A family whose head is written with its first sample: what nobody knows has none.

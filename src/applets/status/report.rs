@@ -71,7 +71,7 @@ pub fn text(dir: &Path, config: Option<&Path>, times: &Times) -> String {
         report.line(format_args!("no manager answers"));
     }
     report.section("proxy");
-    match super::ask_proxy(dir) {
+    match super::proxy_or_complaint(dir) {
         Some(proxy) => report.line(format_args!("{}", proxy.text())),
         None => report.line(format_args!("none runs")),
     }

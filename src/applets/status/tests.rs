@@ -6,7 +6,9 @@ use crate::types::{IfIndex, Time};
 use crate::wan::record::Record;
 use crate::wan::world::Change;
 use crate::wire::mptcp_pm::{Endpoint, FLAG_SUBFLOW};
-use crate::wire::status::{EndpointStatus, EventStatus, LimitsStatus, ProxyServer, WanStatus};
+use crate::wire::status::{EndpointStatus, EventStatus, LimitsStatus, WanStatus};
+
+mod proxy;
 
 /// 2026-11-22 14:03:20 UTC, an hour after boot.
 const TIMES: Times = Times { now: Time(3_600_000_000), wall: 1_795_356_200_000_000, offset: |_| 0 };
@@ -274,9 +276,7 @@ fn the_table_has_everything_within_120_columns() {
     assert!(widest <= Some(120), "{widest:?} columns:\n{shown}");
 }
 
-#[test]
-fn metrics_keep_to_the_exposition_format() {
-    let shown = prometheus::text(&[status("route", &["wan\"1\\"]), status("mptcp", &["wan2"])]);
+fn keeps_to_the_format(shown: &str) {
     let mut families: Vec<&str> = Vec::new();
     for line in shown.lines() {
         if let Some(help) = line.strip_prefix("# HELP ") {
@@ -296,6 +296,12 @@ fn metrics_keep_to_the_exposition_format() {
     once.sort_unstable();
     once.dedup();
     assert_eq!(once.len(), families.len(), "a family appears twice");
+}
+
+#[test]
+fn metrics_keep_to_the_exposition_format() {
+    let shown = prometheus::text(&[status("route", &["wan\"1\\"]), status("mptcp", &["wan2"])], None);
+    keeps_to_the_format(&shown);
     for line in [
         "bsbf_up 1",
         "bsbf_manager_info{manager=\"route\",version=\"0.1.0\",pid=\"42\"} 1",
@@ -311,7 +317,7 @@ fn metrics_keep_to_the_exposition_format() {
     }
     // What is not known is left out.
     assert!(!shown.contains("month_bytes"));
-    assert_eq!(prometheus::text(&[]).lines().last(), Some("bsbf_up 0"));
+    assert_eq!(prometheus::text(&[], None).lines().last(), Some("bsbf_up 0"));
 }
 
 #[test]
@@ -362,44 +368,4 @@ fn conflicting_forms_are_usage_errors() {
         let code = applet::with_args("bsbf-status", arguments, run).unwrap_or_else(|e| e.exit);
         assert_eq!(code, EXIT_USAGE, "{arguments:?}");
     }
-}
-
-#[test]
-fn the_proxy_tells_where_connections_go_and_why() {
-    let server = |address: &str, in_use, silent_ms, rtt_ms, trouble: &str| ProxyServer {
-        address: address.to_string(),
-        in_use,
-        silent_ms,
-        trouble: trouble.to_string(),
-        rtt_ms,
-    };
-    let mut proxy = ProxyStatus {
-        way: "server".to_string(),
-        servers: vec![
-            server("203.0.113.1:32768", true, None, Some(24), ""),
-            server("[2001:db8::1]:443", false, Some(3_900), None, "refused"),
-        ],
-        up_bytes: 1,
-        down_bytes: 2,
-        direct_up_bytes: 3,
-        direct_down_bytes: 4,
-    };
-    assert_eq!(ProxyStatus::from_json(&proxy.to_json()).unwrap(), proxy);
-    assert_eq!(
-        proxy.line(),
-        "proxy: connections go to the server; 203.0.113.1:32768 (in use): 24 ms; \
-         [2001:db8::1]:443: silent for 3 s: refused\n"
-    );
-    proxy.way = "direct".to_string();
-    proxy.servers = vec![server("203.0.113.1:32768", true, Some(12_000), Some(24), "")];
-    assert_eq!(
-        proxy.text(),
-        "server 203.0.113.1:32768 (in use): silent for 12 s\n\
-         no server answers: connections go out directly\n\
-         bytes up/down: 1/2 by servers, 3/4 directly\n"
-    );
-    let all = Shown { version: VERSION, time: 1.5, managers: &[], system: None, proxy: Some(proxy) };
-    let all: Value = json::from_str(&json::to_string(&all)).unwrap();
-    assert_eq!((text(&all, "proxy.way"), number(&all, "proxy.servers.0.silent_ms")), ("direct", 12_000.0));
-    assert!(ProxyStatus::from_json("server 203.0.113.1:443 (in use): 3 ms\n").is_err());
 }

@@ -1,4 +1,4 @@
-//! The table drawn again and again, with what each WAN carried lately.
+//! The table drawn again and again, with what each WAN and the proxy carried lately.
 //!
 //! On a terminal it is drawn in place, cut to its size; into a pipe each picture follows the last. It ends by
 //! SIGINT, SIGTERM, SIGHUP or a reader that goes away, and outlives the manager's restart.
@@ -18,6 +18,8 @@ use crate::wire::status::{Status, WanStatus};
 
 use super::table;
 use super::times::{Times, bits};
+
+mod proxy;
 
 /// Samples of a graph.
 const SAMPLES: usize = 40;
@@ -56,6 +58,7 @@ impl FromStr for Interval {
 pub fn run(dir: &Path, interval: Duration) -> Outcome {
     let signals = EndSignals::catch().map_err(|e| Error::new("catch", "signals", e))?;
     let mut graphs = Graphs::default();
+    let mut carried = proxy::Carried::default();
     // Whoever may not ask shall hear that at once.
     super::ask(dir)?;
     let mut size = None;
@@ -66,10 +69,17 @@ pub fn run(dir: &Path, interval: Duration) -> Outcome {
             Err(e) => (Vec::new(), Some(e.to_string())),
         };
         graphs.add(&managers);
+        let proxy = super::ask_proxy(dir);
+        carried.add(&proxy, clock::now());
         let now = terminal::size();
         let changed = now != size;
         size = now;
-        match draw(&picture(&managers, trouble, &graphs, size.map(|(_, rows)| rows)), size, changed) {
+        let lines = |level| {
+            let mut lines = of_managers(&managers, trouble.as_deref(), &graphs, level);
+            lines.extend(carried.lines(&proxy, level));
+            lines
+        };
+        match draw(&picture(&lines, size.map(|(_, rows)| rows)), size, changed) {
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => break Ok(EXIT_DONE),
             drawn => {
                 if let Err(e) = drawn {
@@ -104,24 +114,18 @@ fn wait(signals: &EndSignals, due: crate::types::Time) -> io::Result<bool> {
 }
 
 /// All lines, as many as `rows` hold: decisions go first, then reasons.
-fn picture(
-    managers: &[Status],
-    trouble: Option<String>,
-    graphs: &Graphs,
-    rows: Option<usize>,
-) -> Vec<String> {
+fn picture(lines: &dyn Fn(u8) -> Vec<String>, rows: Option<usize>) -> Vec<String> {
+    let fits = |lines: &Vec<String>| rows.is_none_or(|rows| lines.len() <= rows);
+    [2, 1].into_iter().map(lines).find(fits).unwrap_or_else(|| lines(0))
+}
+
+fn of_managers(managers: &[Status], trouble: Option<&str>, graphs: &Graphs, level: u8) -> Vec<String> {
     let mut lines = Vec::new();
-    for level in [2, 1, 0] {
-        lines.clear();
-        if managers.is_empty() {
-            lines.push(trouble.clone().unwrap_or_else(|| "no manager runs".to_string()));
-        }
-        for status in managers {
-            one(&mut lines, status, graphs, level);
-        }
-        if rows.is_none_or(|rows| lines.len() <= rows) {
-            break;
-        }
+    if managers.is_empty() {
+        lines.push(trouble.unwrap_or("no manager runs").to_string());
+    }
+    for status in managers {
+        one(&mut lines, status, graphs, level);
     }
     lines
 }
@@ -135,7 +139,7 @@ fn one(lines: &mut Vec<String>, status: &Status, graphs: &Graphs, level: u8) {
             lines.push(table::why(wan));
         }
         if let Some(graph) = graphs.find(&status.daemon, &wan.name) {
-            lines.push(format!("  down {}  up {}", bars(&graph.rx), bars(&graph.tx)));
+            lines.push(both_ways(&graph.rx, &graph.tx));
         }
     }
     if level > 1 {
@@ -193,18 +197,27 @@ impl Graphs {
             self.0.push(Graph { manager: manager.to_string(), wan: wan.name.clone(), rx, tx });
         }
         for graph in self.0.iter_mut().filter(|g| g.manager == manager && g.wan == wan.name) {
-            for (samples, rate) in [(&mut graph.rx, wan.rx_rate), (&mut graph.tx, wan.tx_rate)] {
-                samples.push_back(rate);
-                if samples.len() > SAMPLES {
-                    samples.pop_front();
-                }
-            }
+            push(&mut graph.rx, wan.rx_rate);
+            push(&mut graph.tx, wan.tx_rate);
         }
     }
 
     fn find(&self, manager: &str, wan: &str) -> Option<&Graph> {
         self.0.iter().find(|g| g.manager == manager && g.wan == wan)
     }
+}
+
+/// The oldest goes.
+fn push(samples: &mut VecDeque<u64>, rate: u64) {
+    samples.push_back(rate);
+    if samples.len() > SAMPLES {
+        samples.pop_front();
+    }
+}
+
+/// The line of a graph.
+fn both_ways(down: &VecDeque<u64>, up: &VecDeque<u64>) -> String {
+    ["  down ", &bars(down), "  up ", &bars(up)].concat()
 }
 
 /// A block for each sample, the newest at the right, and what the highest stands for.

@@ -1,4 +1,6 @@
-//! The router's LAN by `bsbf-proxy client`, over WANs that the manager bonds, to a server of ours beyond them.
+//! The router's LAN by `bsbf-proxy client`, over WANs that the manager bonds, to a server of ours beyond them. The client
+//! is a service, with init script and settings as its package has them, and stand-ins for procd and uci
+//! (qemu-tests/router/).
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, sleep};
@@ -7,14 +9,16 @@ use std::time::{Duration, Instant};
 use crate::answers::{Kind, ask_tcp, ask_udp, serve};
 use crate::cases::cases;
 use crate::cases::proxy::{UUID, logs, start_server_in};
-use crate::cases::proxy_transfers::{echo_in, is_returned};
+use crate::cases::proxy_transfers::{breaker_in, echo_in, is_broken_off, is_returned};
 use crate::check;
 use crate::failure::{Result, failed, skipped};
 use crate::link::Wan;
-use crate::qemu::rig::{Daemon, Rig, by_default};
+use crate::qemu::rig::{Rig, by_default};
 use crate::qemu::watch::Watch;
 use crate::runner::Case;
 use crate::topology::SERVER;
+
+use super::packages;
 
 pub const CASES: &[Case] = cases!("proxy":
     the_routers_lan_goes_by_the_server within 400,
@@ -41,6 +45,10 @@ const INTERVAL: Duration = Duration::from_millis(200);
 const IDLE: f64 = 0.05;
 /// Ticks a second of /proc/PID/stat, on every architecture here (USER_HZ).
 const TICKS: f64 = 100.0;
+
+/// The service and its settings, as the packages have them.
+const SERVICE: &str = include_str!("../../../../openwrt-feed/files/etc/init.d/bsbf-proxy");
+const SETTINGS: &str = include_str!("../../../../openwrt-feed/files/etc/config/bsbf");
 
 /// What the router's packets to the proxy need, as its settings have it; and IPv6 on the LAN.
 const ADDRESSES: &str = "for family in -4 -6; do \
@@ -73,13 +81,16 @@ fn the_routers_lan_goes_by_the_server() -> Result {
     // It asks the kernel 200 times a second.
     drop(watch);
     let mut server = start_server_in(&rig.far.server)?;
-    let _proxy = start_client(&rig)?;
+    install_service(&rig)?;
+    enable_client(&rig)?;
     for to in ASKED {
         becomes(&rig, ask_tcp, to, &format!("server {to}"))?;
         becomes(&rig, ask_udp, to, &format!("server {to}"))?;
     }
     check!(rig.agent.shell(RULES)? != rules, "there are no rules of the proxy's");
 
+    let ends = breaker_in(&rig.far.server)?;
+    is_broken_off(&rig.lan, &ends)?;
     measure(&rig)?;
     a_silent_wan_loses_nothing(&rig)?;
     check!(server.is_alive(), "the server has ended: {}", logs());
@@ -94,14 +105,22 @@ fn the_routers_lan_goes_by_the_server() -> Result {
     let status = rig.agent.shell("bsbf-proxy status")?;
     check!(status.contains("connections go out directly"), "{status}");
 
-    rig.agent.shell("kill $(pidof bsbf-proxy)")?;
-    let since = Instant::now();
-    while rig.agent.run(&["pidof", "bsbf-proxy"])?.code == 0 {
-        check!(since.elapsed() < CHANGE, "it does not end");
-        sleep(INTERVAL);
+    // Once while it runs, and once when a crash has left its rules.
+    for before in ["", "kill -9 $(pidof bsbf-proxy) && "] {
+        packages::becomes(&rig, "pidof bsbf-proxy")?;
+        let has_rules = || Ok((rig.agent.shell(RULES)? != rules).to_string());
+        lasts_until(has_rules, "true")?;
+        rig.agent.shell(&[before, "/etc/init.d/bsbf-proxy stop"].concat())?;
+        packages::becomes(&rig, "! pidof bsbf-proxy")?;
+        let now = rig.agent.shell(RULES)?;
+        check!(now == rules, "the rules were {rules} and are {now}");
+        rig.agent.shell("/etc/init.d/bsbf-proxy start")?;
     }
-    let now = rig.agent.shell(RULES)?;
-    check!(now == rules, "the rules were {rules} and are {now}");
+    // It runs; disabled, it does not.
+    packages::becomes(&rig, "pidof bsbf-proxy")?;
+    rig.agent.shell("bsbf-config set proxy.enabled=0")?;
+    packages::becomes(&rig, "! pidof bsbf-proxy")?;
+    check!(rig.agent.shell(RULES)? == rules, "there are rules of the proxy's");
     becomes(&rig, ask_tcp, ASKED[0], "server 9.9.9.9:80")
 }
 
@@ -131,24 +150,43 @@ fn only_by_the_server(rig: &Rig, on: bool) -> Result {
     rig.far.isps.iter().try_for_each(|isp| isp.ip_batch(&format!("route {verb} blackhole {HOST}\n")))
 }
 
-fn start_client(rig: &Rig) -> Result<Daemon> {
+/// Puts the service there as it is shipped: it does not run, and waits for its settings.
+fn install_service(rig: &Rig) -> Result {
+    for (path, text) in [("/etc/init.d/bsbf-proxy", SERVICE), ("/etc/config/bsbf", SETTINGS)] {
+        rig.agent.shell(&format!("cat >{path} <<'end of file'\n{text}end of file\n"))?;
+    }
+    rig.agent
+        .shell("chmod +x /etc/init.d/bsbf-proxy && /etc/init.d/bsbf-proxy start && ! pidof bsbf-proxy")?;
+    Ok(())
+}
+
+/// Sets it and nothing more: procd reloads what did not run yet.
+fn enable_client(rig: &Rig) -> Result {
     rig.agent.shell(&format!("umask 077; echo {UUID} >/run/uuid"))?;
-    let server = format!("{SERVER}:32768");
-    let words =
-        ["--server", &server, "--uuid-file", "/run/uuid", "--lan", "lan0", "--down-after", DOWN_AFTER];
-    rig.daemon(&[&["bsbf-proxy", "client", "-v"], &words[..]].concat())
+    rig.agent.shell(&format!(
+        "bsbf-config set proxy.enabled=1 proxy.server={SERVER}:32768 proxy.uuid_file=/run/uuid proxy.lan=lan0 \
+         proxy.down_after={DOWN_AFTER}"
+    ))?;
+    packages::becomes(rig, "pidof bsbf-proxy")?;
+    let limit = rig.agent.shell("grep '^Max open files' /proc/$(pidof bsbf-proxy)/limits")?;
+    check!(limit.contains("65536"), "{limit}");
+    Ok(())
 }
 
 /// A host of the LAN is answered so in the end.
 fn becomes(rig: &Rig, ask: fn(&crate::ns::Ns, &str) -> Result<String>, to: &str, expected: &str) -> Result {
+    lasts_until(|| ask(&rig.lan, to), expected).or_else(|e| failed(format!("{to}: {e}")))
+}
+
+fn lasts_until(what: impl Fn() -> Result<String>, expected: &str) -> Result {
     let since = Instant::now();
     loop {
-        let answer = ask(&rig.lan, to)?;
-        if answer == expected {
+        let is = what()?;
+        if is == expected {
             return Ok(());
         }
         if since.elapsed() > CHANGE {
-            return failed(format!("{to} is answered {answer:?} and not {expected:?}: {}", logs()));
+            return failed(format!("it is {is:?} and not {expected:?}: {}", logs()));
         }
         sleep(INTERVAL);
     }
