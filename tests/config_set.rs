@@ -234,11 +234,7 @@ fn what_the_proxy_would_refuse_leaves_the_file_as_it_was() {
             "proxy.quic=direct",
             "bsbf: line 3: there is a section 'proxy' in line 1",
         ),
-        (
-            "config other 'proxy'\n",
-            "proxy.quic=direct",
-            "bsbf.proxy: a section of the type 'other' has that name",
-        ),
+        ("config other 'proxy'\n", "proxy.quic=direct", "bsbf.proxy: another type of sections has that name"),
         (
             "config proxy\n\toption enabled '1'\n\tlist server '192.0.2.1:1'\n",
             "proxy.server=",

@@ -22,17 +22,23 @@ pub const LEGACY_OPTION: &str = "subflow_backup";
 /// # Errors
 /// What `uci` refuses, an unknown option, a value that does not fit: with its line and what was expected.
 pub fn apply_file(settings: &mut Settings, text: &[u8]) -> Result<(), String> {
-    apply_package(settings, &uci::parse(text).map_err(|e| e.to_string())?)
+    apply_but(settings, &uci::parse(text).map_err(|e| e.to_string())?, &|_| false)
 }
 
-/// The same of a file that was read.
+/// The same of a file that was read, without options that are to be others.
 ///
 /// # Errors
 /// As [`apply_file`].
-pub fn apply_package(settings: &mut Settings, package: &Package) -> Result<(), String> {
+pub fn apply_but(
+    settings: &mut Settings,
+    package: &Package,
+    but: &dyn Fn(&str) -> bool,
+) -> Result<(), String> {
     for section in package.sections_of("bond") {
         // In whatever order: replacing servers keeps the targets, and the other way round.
-        section.options.iter().try_for_each(|option| apply(settings, section, option))?;
+        for option in section.options.iter().filter(|option| !but(&option.name)) {
+            apply(settings, section, option)?;
+        }
     }
     Ok(())
 }

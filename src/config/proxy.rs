@@ -172,6 +172,11 @@ impl Options for Server {
 
 /// Takes in the section of a settings file; what is wrong with it, each with its line.
 pub fn apply(into: &mut dyn Options, package: &Package) -> Vec<String> {
+    apply_but(into, package, &|_| false)
+}
+
+/// The same without options that are to be others.
+pub fn apply_but(into: &mut dyn Options, package: &Package, but: &dyn Fn(&str) -> bool) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut sections = package.sections.iter().filter(|section| section.kind == into.kind());
     let Some(section) = sections.next() else { return wrong };
@@ -179,7 +184,7 @@ pub fn apply(into: &mut dyn Options, package: &Package) -> Vec<String> {
         let first = section.line.to_string();
         wrong.push(at(other.line, &["there is a section '", &other.kind, "' in line ", &first].concat()));
     }
-    for option in &section.options {
+    for option in section.options.iter().filter(|option| !but(&option.name)) {
         let set = match section.list(&option.name) {
             Ok(values) => into.set(&option.name, &values).map_err(|e| at(option.line, &e)),
             Err(e) => Err(e.to_string()),

@@ -203,16 +203,15 @@ impl ProxyStatus {
 
     /// For people, in one line.
     pub fn line(&self) -> String {
-        self.parts().join("; ") + "\n"
+        let mut line = ["proxy: ", self.way_text()].concat();
+        for server in &self.servers {
+            line += &["; ", &server.text()].concat();
+        }
+        line + "\n"
     }
 
-    /// The parts of that line: where connections go, and each server.
-    pub fn parts(&self) -> Vec<String> {
-        let way = ["proxy: ", self.way_text()].concat();
-        std::iter::once(way).chain(self.servers.iter().map(ProxyServer::text)).collect()
-    }
-
-    fn way_text(&self) -> &'static str {
+    /// Where connections go, for people.
+    pub fn way_text(&self) -> &'static str {
         match self.way.as_str() {
             "server" => "connections go to the server",
             "direct" => "no server answers: connections go out directly",
@@ -222,7 +221,8 @@ impl ProxyStatus {
 }
 
 impl ProxyServer {
-    fn text(&self) -> String {
+    /// For people, in one line.
+    pub fn text(&self) -> String {
         let state = match (self.silent_ms, self.rtt_ms) {
             (None, Some(ms)) => [&ms.to_string(), " ms"].concat(),
             (Some(ms), _) => {

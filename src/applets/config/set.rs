@@ -27,15 +27,16 @@ struct Wish<'a> {
 
 /// Sets options, each written as `[SECTION.]OPTION=VALUE[,VALUE...]`.
 pub fn run(args: &Args) -> Outcome {
-    let wishes = args.what.iter().map(|text| wish(text)).collect::<Result<Vec<Wish>, Error>>()?;
-    if wishes.is_empty() {
-        return Err(usage("", "OPTION=VALUE expected"));
-    }
-    for (at, wish) in wishes.iter().enumerate() {
-        let same = |other: &Wish| (other.kind, other.option) == (wish.kind, wish.option);
-        if wishes.iter().take(at).any(same) {
+    let mut wishes = Vec::new();
+    for text in &args.what {
+        let wish = wish(text)?;
+        if wishes.iter().any(|other: &Wish| other.kind == wish.kind && other.option == wish.option) {
             return Err(usage(wish.name, "it is given twice"));
         }
+        wishes.push(wish);
+    }
+    if wishes.is_empty() {
+        return Err(usage("", "OPTION=VALUE expected"));
     }
     let place = Place {
         dir: args.dir(),
@@ -67,27 +68,29 @@ fn wish(text: &str) -> Result<Wish<'_>, Error> {
     let kind = kind.ok_or_else(|| usage(name, "before the dot bond, proxy or proxy_server expected"))?;
     let values: Vec<&str> = values.split(',').filter(|value| !value.is_empty()).collect();
     // Alone, before anything is read: a wrong word is told as one.
-    let known = settings(kind, &Package::default()).and_then(|mut settings| match values.as_slice() {
+    let mut settings = settings(kind, &Package::default(), &|_| false).map_err(|e| usage(name, &e))?;
+    let known = match values.as_slice() {
         [] if settings.knows(option) => Ok(()),
         [] => Err(["unknown option '", option, "'"].concat()),
         values => settings.set(option, values),
-    });
+    };
     known.map_err(|e| usage(name, &e))?;
     Ok(Wish { name, kind, option, values })
 }
 
-/// The settings of a type of sections, as a file has them; or the first thing that is wrong with them.
-fn settings(kind: &str, package: &Package) -> Result<Box<dyn Options>, String> {
+/// The settings of a type of sections, as a file has them but for options that are to be others; or the first thing that is
+/// wrong with them.
+fn settings(kind: &str, package: &Package, but: &dyn Fn(&str) -> bool) -> Result<Box<dyn Options>, String> {
     let mut settings: Box<dyn Options> = match kind {
         "proxy" => Box::new(Client::default()),
         "proxy_server" => Box::new(Server::default()),
         _ => {
             let mut settings = Settings::default();
-            options::apply_package(&mut settings, package)?;
+            options::apply_but(&mut settings, package, but)?;
             return Ok(Box::new(settings));
         }
     };
-    match proxy::apply(&mut *settings, package).into_iter().next() {
+    match proxy::apply_but(&mut *settings, package, but).into_iter().next() {
         Some(wrong) => Err(wrong),
         None => Ok(settings),
     }
@@ -101,50 +104,41 @@ fn section<'a>(packages: &'a [Package], kind: &str) -> Option<&'a Section> {
 fn plan(packages: &[Package], wishes: &[Wish]) -> Result<Batch, Error> {
     let mut batch = Batch::default();
     for kind in KINDS {
-        let wishes: Vec<&Wish> = wishes.iter().filter(|wish| wish.kind == kind).collect();
-        if !wishes.is_empty() {
-            check(packages, kind, &wishes)?;
-            lines(&mut batch, packages, kind, &wishes)?;
+        if wishes.iter().any(|wish| wish.kind == kind) {
+            plan_section(&mut batch, packages, kind, wishes)?;
         }
     }
     Ok(batch)
 }
 
-/// Whether they go with what is there: together they may be too many. What they replace may be wrong.
-fn check(packages: &[Package], kind: &str, wishes: &[&Wish]) -> Result<(), Error> {
-    let mut rest = packages.first().cloned().unwrap_or_default();
-    if let Some(section) = rest.sections.iter_mut().rfind(|section| section.kind == kind) {
-        section.options.retain(|option| wishes.iter().all(|wish| wish.option != option.name));
-    }
-    let mut settings = settings(kind, &rest).map_err(|e| Error::new("set", PACKAGE, e))?;
-    for Wish { name, option, values, .. } in wishes {
-        if !values.is_empty() {
-            settings.set(option, values).map_err(|e| Error::new("set", name, e))?;
-        }
-    }
-    if let Some((option, why)) = settings.contradiction() {
-        return Err(Error::new("set", [kind, ".", option].concat(), why));
-    }
-    settings.lack().map_or(Ok(()), |why| Err(Error::new("set", kind, why)))
-}
-
-fn lines(batch: &mut Batch, packages: &[Package], kind: &str, wishes: &[&Wish]) -> Result<(), Error> {
+fn plan_section(batch: &mut Batch, packages: &[Package], kind: &str, wishes: &[Wish]) -> Result<(), Error> {
+    let refused = |what: &str, why: &str| Err(Error::new("set", what, why));
+    let Some(package) = packages.first() else { return Ok(()) };
+    // With what is there: together they may be too many. What they replace may be wrong.
+    let is_replaced = |option: &str| wishes.iter().any(|wish| wish.kind == kind && wish.option == option);
+    let mut settings = match settings(kind, package, &is_replaced) {
+        Ok(settings) => settings,
+        Err(why) => return refused(PACKAGE, &why),
+    };
     let there = section(packages, kind);
     let place = match there {
         Some(section) if section.anonymous => [PACKAGE, ".@", kind, "[-1]"].concat(),
         Some(section) => [PACKAGE, ".", &section.name].concat(),
-        None => {
-            let place = [PACKAGE, ".", kind].concat();
-            // It would become one of ours, with options that are none.
-            if let Some(other) = packages.first().and_then(|package| package.section(kind)) {
-                let cause = ["a section of the type '", &other.kind, "' has that name"].concat();
-                return Err(Error::new("set", place, cause));
-            }
-            batch.set(&place, kind);
-            place
-        }
+        None => [PACKAGE, ".", kind].concat(),
     };
-    for Wish { option, values, .. } in wishes {
+    if there.is_none() {
+        // It would become one of ours, with options that are none.
+        if package.section(kind).is_some() {
+            return refused(&place, "another type of sections has that name");
+        }
+        batch.set(&place, kind);
+    }
+    for Wish { name, option, values, .. } in wishes.iter().filter(|wish| wish.kind == kind) {
+        if !values.is_empty()
+            && let Err(why) = settings.set(option, values)
+        {
+            return refused(name, &why);
+        }
         let address = [&place, ".", option].concat();
         if there.is_some_and(|section| section.option(option).is_some()) {
             batch.delete(&address);
@@ -155,7 +149,11 @@ fn lines(batch: &mut Batch, packages: &[Package], kind: &str, wishes: &[&Wish]) 
             items => items.iter().for_each(|item| batch.add_list(&address, item)),
         }
     }
-    Ok(())
+    match (settings.contradiction(), settings.lack()) {
+        (Some((option, why)), _) => refused(&[kind, ".", option].concat(), why),
+        (None, Some(why)) => refused(kind, why),
+        (None, None) => Ok(()),
+    }
 }
 
 fn holds(packages: &[Package], wishes: &[Wish]) -> bool {

@@ -61,16 +61,13 @@ const WAN: [(&str, &str, OfWan); 17] = [
 
 const STATES: [&str; 4] = ["testing", "up", "suspect", "down"];
 
-const SERVER: [(&str, &str, OfServer); 4] = [
-    ("proxy_server_up", "1 while it answers.", |s| {
-        asked(s).then(|| Number(u64::from(s.silent_ms.is_none()), 0))
+const SERVER: [(&str, &str, OfServer); 3] = [
+    ("proxy_server_up", "1 while it answers.", |s| match (s.silent_ms, s.rtt_ms) {
+        // It was not asked yet.
+        (None, None) => None,
+        (silent, _) => Some(Number(silent.is_none().into(), 0)),
     }),
-    ("proxy_server_in_use", "1 for the one that connections go to, or went to while any answered.", |s| {
-        Some(Number(s.in_use.into(), 0))
-    }),
-    ("proxy_server_silent_seconds", "For how long it has not answered.", |s| {
-        asked(s).then(|| Number(s.silent_ms.unwrap_or(0), 3))
-    }),
+    ("proxy_server_in_use", "1 for the one that connections go to.", |s| Some(Number(s.in_use.into(), 0))),
     ("proxy_server_rtt_seconds", "How long it takes to connect, averaged.", |s| Some(Number(s.rtt_ms?, 3))),
 ];
 
@@ -146,11 +143,6 @@ fn of_proxy(out: &mut String, proxy: Option<&ProxyStatus>) {
             family.add(&[("server", &server.address)], of(server));
         }
     }
-}
-
-/// Else it is not known yet whether it answers.
-fn asked(server: &ProxyServer) -> bool {
-    server.silent_ms.is_some() || server.rtt_ms.is_some()
 }
 
 /// A family whose head is written with its first sample: what nobody knows has none.

@@ -14,7 +14,7 @@ use crate::sys::clock;
 use crate::sys::signals::EndSignals;
 use crate::sys::terminal;
 use crate::wire::calendar;
-use crate::wire::status::{Status, WanStatus};
+use crate::wire::status::Status;
 
 use super::table;
 use super::times::{Times, bits};
@@ -58,7 +58,7 @@ impl FromStr for Interval {
 pub fn run(dir: &Path, interval: Duration) -> Outcome {
     let signals = EndSignals::catch().map_err(|e| Error::new("catch", "signals", e))?;
     let mut graphs = Graphs::default();
-    let mut carried = proxy::Carried::default();
+    let mut last = None;
     // Whoever may not ask shall hear that at once.
     super::ask(dir)?;
     let mut size = None;
@@ -70,16 +70,12 @@ pub fn run(dir: &Path, interval: Duration) -> Outcome {
         };
         graphs.add(&managers);
         let proxy = super::ask_proxy(dir);
-        carried.add(&proxy, clock::now());
+        proxy::add(&mut graphs, &proxy, clock::now(), &mut last);
         let now = terminal::size();
         let changed = now != size;
         size = now;
-        let lines = |level| {
-            let mut lines = of_managers(&managers, trouble.as_deref(), &graphs, level);
-            lines.extend(carried.lines(&proxy, level));
-            lines
-        };
-        match draw(&picture(&lines, size.map(|(_, rows)| rows)), size, changed) {
+        let rows = size.map(|(_, rows)| rows);
+        match draw(&picture(&managers, trouble, &proxy, &graphs, rows), size, changed) {
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => break Ok(EXIT_DONE),
             drawn => {
                 if let Err(e) = drawn {
@@ -113,19 +109,27 @@ fn wait(signals: &EndSignals, due: crate::types::Time) -> io::Result<bool> {
     }
 }
 
-/// All lines, as many as `rows` hold: decisions go first, then reasons.
-fn picture(lines: &dyn Fn(u8) -> Vec<String>, rows: Option<usize>) -> Vec<String> {
-    let fits = |lines: &Vec<String>| rows.is_none_or(|rows| lines.len() <= rows);
-    [2, 1].into_iter().map(lines).find(fits).unwrap_or_else(|| lines(0))
-}
-
-fn of_managers(managers: &[Status], trouble: Option<&str>, graphs: &Graphs, level: u8) -> Vec<String> {
+/// All lines, as many as `rows` hold: decisions go first, then reasons and the proxy's servers.
+fn picture(
+    managers: &[Status],
+    trouble: Option<String>,
+    proxy: &proxy::Told,
+    graphs: &Graphs,
+    rows: Option<usize>,
+) -> Vec<String> {
     let mut lines = Vec::new();
-    if managers.is_empty() {
-        lines.push(trouble.unwrap_or("no manager runs").to_string());
-    }
-    for status in managers {
-        one(&mut lines, status, graphs, level);
+    for level in [2, 1, 0] {
+        lines.clear();
+        if managers.is_empty() {
+            lines.push(trouble.clone().unwrap_or_else(|| "no manager runs".to_string()));
+        }
+        for status in managers {
+            one(&mut lines, status, graphs, level);
+        }
+        proxy::draw(&mut lines, proxy, graphs, level);
+        if rows.is_none_or(|rows| lines.len() <= rows) {
+            break;
+        }
     }
     lines
 }
@@ -139,7 +143,7 @@ fn one(lines: &mut Vec<String>, status: &Status, graphs: &Graphs, level: u8) {
             lines.push(table::why(wan));
         }
         if let Some(graph) = graphs.find(&status.daemon, &wan.name) {
-            lines.push(both_ways(&graph.rx, &graph.tx));
+            lines.push(graph.line());
         }
     }
     if level > 1 {
@@ -163,7 +167,7 @@ fn draw(lines: &[String], size: Option<(usize, usize)>, changed: bool) -> io::Re
     stdout.flush()
 }
 
-/// What each WAN of each manager carried at the last samples.
+/// What each WAN of each manager, and the proxy, carried at the last samples.
 #[derive(Default)]
 struct Graphs(Vec<Graph>);
 
@@ -174,12 +178,18 @@ struct Graph {
     tx: VecDeque<u64>,
 }
 
+impl Graph {
+    fn line(&self) -> String {
+        format!("  down {}  up {}", bars(&self.rx), bars(&self.tx))
+    }
+}
+
 impl Graphs {
     /// Without a manager nothing is known, and nothing is forgotten.
     fn add(&mut self, managers: &[Status]) {
         for status in managers {
             for wan in &status.wans {
-                self.sample(&status.daemon, wan);
+                self.sample(&status.daemon, &wan.name, wan.rx_rate, wan.tx_rate);
             }
         }
         // WANs that a manager has forgotten go; their names may be many in the long run.
@@ -191,33 +201,24 @@ impl Graphs {
         });
     }
 
-    fn sample(&mut self, manager: &str, wan: &WanStatus) {
-        if self.find(manager, &wan.name).is_none() {
+    fn sample(&mut self, manager: &str, wan: &str, rx_rate: u64, tx_rate: u64) {
+        if self.find(manager, wan).is_none() {
             let (rx, tx) = (VecDeque::with_capacity(SAMPLES + 1), VecDeque::with_capacity(SAMPLES + 1));
-            self.0.push(Graph { manager: manager.to_string(), wan: wan.name.clone(), rx, tx });
+            self.0.push(Graph { manager: manager.to_string(), wan: wan.to_string(), rx, tx });
         }
-        for graph in self.0.iter_mut().filter(|g| g.manager == manager && g.wan == wan.name) {
-            push(&mut graph.rx, wan.rx_rate);
-            push(&mut graph.tx, wan.tx_rate);
+        for graph in self.0.iter_mut().filter(|g| g.manager == manager && g.wan == wan) {
+            for (samples, rate) in [(&mut graph.rx, rx_rate), (&mut graph.tx, tx_rate)] {
+                samples.push_back(rate);
+                if samples.len() > SAMPLES {
+                    samples.pop_front();
+                }
+            }
         }
     }
 
     fn find(&self, manager: &str, wan: &str) -> Option<&Graph> {
         self.0.iter().find(|g| g.manager == manager && g.wan == wan)
     }
-}
-
-/// The oldest goes.
-fn push(samples: &mut VecDeque<u64>, rate: u64) {
-    samples.push_back(rate);
-    if samples.len() > SAMPLES {
-        samples.pop_front();
-    }
-}
-
-/// The line of a graph.
-fn both_ways(down: &VecDeque<u64>, up: &VecDeque<u64>) -> String {
-    ["  down ", &bars(down), "  up ", &bars(up)].concat()
 }
 
 /// A block for each sample, the newest at the right, and what the highest stands for.

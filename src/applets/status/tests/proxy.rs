@@ -72,15 +72,12 @@ fn metrics_of_the_proxy_are_there_whether_a_manager_runs_or_not() {
             "bsbf_proxy_server_up{server=\"[2001:db8::1]:443\"} 0",
             "bsbf_proxy_server_in_use{server=\"203.0.113.1:32768\"} 1",
             "bsbf_proxy_server_in_use{server=\"192.0.2.1:443\"} 0",
-            "bsbf_proxy_server_silent_seconds{server=\"203.0.113.1:32768\"} 0.000",
-            "bsbf_proxy_server_silent_seconds{server=\"[2001:db8::1]:443\"} 3.900",
             "bsbf_proxy_server_rtt_seconds{server=\"203.0.113.1:32768\"} 0.024",
         ] {
             assert!(shown.lines().any(|l| l == line), "no {line} in\n{shown}");
         }
         // One that was not asked yet is neither up nor down.
         assert!(!shown.contains("_up{server=\"192.0.2.1:443\"}"), "{shown}");
-        assert!(!shown.contains("silent_seconds{server=\"192.0.2.1:443\"}"), "{shown}");
     }
     let shown = prometheus::text(&[], None);
     assert!(shown.contains("\nbsbf_proxy_up 0\n") && !shown.contains("proxy_way"), "{shown}");
