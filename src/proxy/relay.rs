@@ -142,8 +142,8 @@ async fn carry(from: &Stream, to: &Stream, starts: Begins<'_>, flow: &Flow) -> i
         return Ok(());
     }
     let mut chunk = SMALL_CHUNK;
-    // Of MPTCP the kernel copies into a pipe, page by page: that took more time than the shared buffer, as measured.
-    let mut splices = !from.is_mptcp();
+    // MPTCP copies out of a pipe and into one, page by page: the shared buffer takes no more time, as measured.
+    let mut splices = !from.is_mptcp() && !to.is_mptcp();
     let mut turn = Turn::default();
     loop {
         let (bytes, mut rest) = match hand_on(from, to, chunk, &mut splices) {
