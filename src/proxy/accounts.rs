@@ -68,8 +68,12 @@ impl Account {
         }
     }
 
-    /// Counts a new connection; false if there may be no more.
+    /// Counts a new connection; false if there may be no more. A session goes for it as long as there are more of them:
+    /// neither a host with sessions without end nor one with connections takes the other's from a household.
     pub fn lets_in(&self) -> bool {
+        if !self.has_room() && self.sessions.count() > self.open.get() {
+            self.sessions.end_a_quiet_one();
+        }
         if self.open.get() >= MOST_CONNECTIONS || !self.has_room() {
             return false;
         }
@@ -84,9 +88,10 @@ impl Account {
         self.open.set(self.open.get() - 1);
     }
 
-    /// The same of a session.
+    /// The same of a session. A quiet one goes for it: what a household does now is dearer to it, and a host that is still
+    /// there begins another.
     pub fn lets_in_session(&self) -> bool {
-        if self.sessions.count() >= MOST_SESSIONS {
+        if self.sessions.count() >= MOST_SESSIONS || !self.has_room() {
             self.sessions.end_a_quiet_one();
         }
         if !self.has_room() {
@@ -101,14 +106,9 @@ impl Account {
         self.room.give();
     }
 
-    /// Whether there may be one more of what takes descriptors. A session goes for it, if there is one: what a household
-    /// does now is dearer to it than what was quiet for long, and a host that is still there begins another.
+    /// Whether there may be one more of what takes descriptors.
     fn has_room(&self) -> bool {
-        let has = || self.room.lets(self.open.get() + self.sessions.count());
-        has() || {
-            self.sessions.end_a_quiet_one();
-            has()
-        }
+        self.room.lets(self.open.get() + self.sessions.count())
     }
 }
 

@@ -14,7 +14,8 @@ const QUIET: Duration = Duration::from_secs(60);
 /// How many connections each has.
 pub struct LanHosts {
     room: Room,
-    /// Only those that have some. A list, for a LAN has few hosts.
+    /// Only those that have some. A list, for a LAN has few hosts; one that uses address after address of IPv6 still leaves
+    /// some to others, if fewer.
     open: RefCell<Vec<(IpAddr, usize)>>,
     /// When it was last told that one is refused.
     told: Cell<Option<Time>>,

@@ -273,12 +273,19 @@ mod tests {
         }
         client.begin(&link, 1, NO_ID);
         assert_eq!(client.account.sessions.count(), 0);
-        client.account.leaves();
-        client.begin(&link, 1, NO_ID);
-        assert_eq!(client.account.sessions.count(), 1);
-        // It goes for a connection.
-        assert!(client.account.lets_in());
-        assert!(link.sessions.borrow().is_empty());
+    }
+
+    #[test]
+    fn neither_sessions_nor_connections_take_all_that_a_client_has() {
+        let client = Client::new(320);
+        let link = Client::link();
+        (1..=100).for_each(|number| client.begin(&link, number, NO_ID));
+        let connections = (0..100).filter(|_| client.account.lets_in()).count();
+        assert_eq!((connections, client.account.sessions.count()), (30, 30));
+        // A new one is let in all the same.
+        client.begin(&link, 101, NO_ID);
+        assert_eq!(client.account.sessions.count(), 30);
+        assert!(link.sessions.borrow().contains_key(&101));
     }
 
     #[test]
