@@ -33,7 +33,7 @@ pub async fn look_after(client: Rc<Client>, put: impl Fn(Ipv6)) {
     let mut last = Ipv6::Refuse;
     loop {
         let (ipv6, wait) = match client.way() {
-            Way::Server(upstream) => match has_ipv6(&client, &upstream).await {
+            Way::Server(upstream) => match has_ipv6(&client, &upstream, PATIENCE).await {
                 Ok(true) => (Ipv6::Proxy, YES),
                 Ok(false) => (Ipv6::Refuse, NO),
                 Err(_) => (last, UNKNOWN),
@@ -53,9 +53,11 @@ pub async fn look_after(client: Rc<Client>, put: impl Fn(Ipv6)) {
     }
 }
 
+/// Waits so long for each answer.
+///
 /// # Errors
 /// It is not known: the server does not answer, or it is slow, as in the middle of a change of WANs.
-async fn has_ipv6(client: &Client, upstream: &Upstream) -> io::Result<bool> {
+async fn has_ipv6(client: &Client, upstream: &Upstream, patience: Duration) -> io::Result<bool> {
     let mut known = Ok(false);
     for host in HOSTS {
         let stream = client.connect(upstream).await?;
@@ -66,7 +68,7 @@ async fn has_ipv6(client: &Client, upstream: &Upstream) -> io::Result<bool> {
             io::Result::Ok(skip_head(&stream).await? && stream.read(&mut [0]).await? > 0)
         };
         let late = async {
-            smol::Timer::after(PATIENCE).await;
+            smol::Timer::after(patience).await;
             Err(io::ErrorKind::TimedOut.into())
         };
         match asks.or(late).await {
@@ -77,4 +79,50 @@ async fn has_ipv6(client: &Client, upstream: &Upstream) -> io::Result<bool> {
         }
     }
     known
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::net::{Shutdown, TcpListener, TcpStream};
+
+    use super::*;
+    use crate::proxy::Executor;
+    use crate::proxy::client::Settings;
+    use crate::sys::caps::{self, Capability};
+    use crate::wire::tproxy::WhenDown;
+    use crate::wire::vless::Uuid;
+
+    /// What is learned of a server that does this with each connection; nothing where we may not mark packets.
+    fn learned(patience: Duration, serve: fn(TcpStream)) -> Option<io::Result<bool>> {
+        if !caps::missing(&[Capability::NetAdmin]).is_empty() {
+            eprintln!("skipped: it needs CAP_NET_ADMIN");
+            return None;
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let settings = Settings {
+            servers: vec![listener.local_addr().unwrap()],
+            user: Uuid([7; 16]),
+            when_down: WhenDown::Direct,
+            down_after: Duration::from_secs(10),
+        };
+        std::thread::spawn(move || listener.incoming().flatten().for_each(serve));
+        let client = Client::new(Executor::default(), settings);
+        let Way::Server(upstream) = client.way() else { panic!("there is a server") };
+        Some(smol::block_on(has_ipv6(&client, &upstream, patience)))
+    }
+
+    #[test]
+    fn slow_answers_are_not_no_ipv6() {
+        let keeps = |stream| std::mem::forget::<TcpStream>(stream);
+        let Some(learned) = learned(Duration::from_millis(50), keeps) else { return };
+        assert_eq!(learned.unwrap_err().kind(), ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn a_server_that_ends_the_connection_has_none() {
+        let ends = |stream: TcpStream| drop(stream.shutdown(Shutdown::Both));
+        let Some(learned) = learned(Duration::from_secs(60), ends) else { return };
+        assert!(!learned.unwrap());
+    }
 }
