@@ -83,46 +83,55 @@ async fn has_ipv6(client: &Client, upstream: &Upstream, patience: Duration) -> i
 
 #[cfg(test)]
 mod tests {
-    use std::io::ErrorKind;
-    use std::net::{Shutdown, TcpListener, TcpStream};
-
     use super::*;
     use crate::proxy::Executor;
     use crate::proxy::client::Settings;
     use crate::sys::caps::{self, Capability};
+    use crate::sys::stream::{Listener, Protocol};
     use crate::wire::tproxy::WhenDown;
     use crate::wire::vless::Uuid;
 
-    /// What is learned of a server that does this with each connection; nothing where we may not mark packets.
-    fn learned(patience: Duration, serve: fn(TcpStream)) -> Option<io::Result<bool>> {
+    /// What is learned of a server that says nothing and keeps connections, or ends them; nothing where we may not mark
+    /// packets.
+    fn learned(patience: Duration, keeps: bool) -> Option<io::Result<bool>> {
         if !caps::missing(&[Capability::NetAdmin]).is_empty() {
             eprintln!("skipped: it needs CAP_NET_ADMIN");
             return None;
         }
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let open = |port: u16| {
+            let at = SocketAddr::from(([127, 0, 0, 1], port));
+            Listener::open(at, Protocol::Tcp, false).ok().map(|listener| (listener, at))
+        };
+        let (listener, at) = (20_000..).find_map(open).unwrap();
         let settings = Settings {
-            servers: vec![listener.local_addr().unwrap()],
+            servers: vec![at],
             user: Uuid([7; 16]),
             when_down: WhenDown::Direct,
             down_after: Duration::from_secs(10),
         };
-        std::thread::spawn(move || listener.incoming().flatten().for_each(serve));
         let client = Client::new(Executor::default(), settings);
         let Way::Server(upstream) = client.way() else { panic!("there is a server") };
-        Some(smol::block_on(has_ipv6(&client, &upstream, patience)))
+        let serves = async {
+            let mut kept = Vec::new();
+            loop {
+                let stream = listener.accept().await?;
+                if keeps {
+                    kept.push(stream);
+                }
+            }
+        };
+        Some(smol::block_on(has_ipv6(&client, &upstream, patience).or(serves)))
     }
 
     #[test]
     fn slow_answers_are_not_no_ipv6() {
-        let keeps = |stream| std::mem::forget::<TcpStream>(stream);
-        let Some(learned) = learned(Duration::from_millis(50), keeps) else { return };
-        assert_eq!(learned.unwrap_err().kind(), ErrorKind::TimedOut);
+        let Some(learned) = learned(Duration::from_millis(50), true) else { return };
+        assert_eq!(learned.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
     #[test]
     fn a_server_that_ends_the_connection_has_none() {
-        let ends = |stream: TcpStream| drop(stream.shutdown(Shutdown::Both));
-        let Some(learned) = learned(Duration::from_secs(60), ends) else { return };
+        let Some(learned) = learned(Duration::from_secs(60), false) else { return };
         assert!(!learned.unwrap());
     }
 }
