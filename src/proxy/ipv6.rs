@@ -34,7 +34,7 @@ pub async fn look_after(client: Rc<Client>, put: impl Fn(Ipv6)) {
     let mut last = Ipv6::Refuse;
     loop {
         let (ipv6, wait) = match client.way() {
-            Way::Server(upstream) => match has_ipv6(&client, &upstream).await {
+            Way::Server(upstream) => match has_ipv6(&client, &upstream, PATIENCE).await {
                 Ok(true) => (Ipv6::Proxy, YES),
                 Ok(false) => (Ipv6::Refuse, NO),
                 Err(_) => (last, UNKNOWN),
@@ -54,9 +54,11 @@ pub async fn look_after(client: Rc<Client>, put: impl Fn(Ipv6)) {
     }
 }
 
+/// Waits so long for each answer.
+///
 /// # Errors
 /// It is not known: the server does not answer, or it is slow, as in the middle of a change of WANs.
-async fn has_ipv6(client: &Client, upstream: &Upstream) -> io::Result<bool> {
+async fn has_ipv6(client: &Client, upstream: &Upstream, patience: Duration) -> io::Result<bool> {
     let mut known = Ok(false);
     for host in HOSTS {
         let stream = client.connect(upstream).await?;
@@ -68,7 +70,7 @@ async fn has_ipv6(client: &Client, upstream: &Upstream) -> io::Result<bool> {
             io::Result::Ok(stream.read(&mut [0]).await? > 0)
         };
         let late = async {
-            smol::Timer::after(PATIENCE).await;
+            smol::Timer::after(patience).await;
             Err(io::ErrorKind::TimedOut.into())
         };
         match asks.or(late).await {
@@ -79,4 +81,59 @@ async fn has_ipv6(client: &Client, upstream: &Upstream) -> io::Result<bool> {
         }
     }
     known
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::Executor;
+    use crate::proxy::client::Settings;
+    use crate::sys::caps::{self, Capability};
+    use crate::sys::stream::{Listener, Protocol};
+    use crate::wire::tproxy::WhenDown;
+    use crate::wire::vless::Uuid;
+
+    /// What is learned of a server that says nothing and keeps connections, or ends them; nothing where we may not mark
+    /// packets.
+    fn learned(patience: Duration, keeps: bool) -> Option<io::Result<bool>> {
+        if !caps::missing(&[Capability::NetAdmin]).is_empty() {
+            eprintln!("skipped: it needs CAP_NET_ADMIN");
+            return None;
+        }
+        let open = |port: u16| {
+            let at = SocketAddr::from(([127, 0, 0, 1], port));
+            Listener::open(at, Protocol::Tcp, false).ok().map(|listener| (listener, at))
+        };
+        let (listener, at) = (20_000..).find_map(open).unwrap();
+        let settings = Settings {
+            servers: vec![at],
+            user: Uuid([7; 16]),
+            when_down: WhenDown::Direct,
+            down_after: Duration::from_secs(10),
+        };
+        let client = Client::new(Executor::default(), settings, 1024);
+        let Way::Server(upstream) = client.way() else { panic!("there is a server") };
+        let serves = async {
+            let mut kept = Vec::new();
+            loop {
+                let stream = listener.accept().await?;
+                if keeps {
+                    kept.push(stream);
+                }
+            }
+        };
+        Some(smol::block_on(has_ipv6(&client, &upstream, patience).or(serves)))
+    }
+
+    #[test]
+    fn slow_answers_are_not_no_ipv6() {
+        let Some(learned) = learned(Duration::from_millis(50), true) else { return };
+        assert_eq!(learned.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn a_server_that_ends_the_connection_has_none() {
+        let Some(learned) = learned(Duration::from_secs(60), false) else { return };
+        assert!(!learned.unwrap());
+    }
 }

@@ -2,18 +2,16 @@
 //! asked. Sessions share a connection to the server, so that a question to a DNS server opens nothing; one that carries
 //! much has a connection to itself, where it holds up nobody.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{self, ErrorKind::WouldBlock};
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use smol::Task;
 use smol::future::FutureExt;
 
 use super::client::{Client, Way};
-use super::outgoing::Outgoing;
 use super::servers::Upstream;
 use super::turn::Turn;
 use super::{frames, relay, scratch};
@@ -22,9 +20,19 @@ use crate::sys::datagrams::{Datagrams, Redirected, Spoofed};
 use crate::sys::random;
 use crate::tasks::spawn;
 use crate::types::Time;
-use crate::wire::mux::{Frame, GlobalId, Network, Status};
+use crate::wire::mux::{Frame, Network, Status};
 use crate::wire::tproxy::DIRECT;
 use crate::wire::vless::{Command, Destination, Request};
+
+mod asked;
+mod link;
+mod session;
+mod silence;
+#[cfg(test)]
+mod tests;
+
+use link::Link;
+use session::{Outlet, Session};
 
 /// A session that nothing has answered yet ends after this, one that has been answered after that: before the router's
 /// conntrack forgets them (30 and 120 s by Linux's default), for what comes later would leave past the proxy.
@@ -34,17 +42,10 @@ const ANSWERED: Duration = Duration::from_secs(110);
 const CALM: Duration = Duration::from_millis(10);
 /// How often the idle are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
-/// More than so many bytes a second is much.
-const MUCH: usize = 64 << 10;
 /// Sessions at a time: descriptors and memory of a small router. Of more the oldest end.
 const MOST: usize = 2048;
 /// Addresses that answers come from at a time.
 const MOST_ANSWERING: usize = 512;
-/// A connection by which nothing has come for so long, although something was sent, may hang: its WAN has died, and no
-/// other carries it (a carrier has made plain TCP of it, say). Then sessions go on by another one; but one that is as old
-/// as that, for there are hosts that nobody answers.
-const SILENT: Duration = Duration::from_secs(3);
-const YOUNG: Duration = Duration::from_secs(10);
 /// A shared connection without sessions is kept so long, for the next.
 const LINGER: Duration = Duration::from_secs(60);
 
@@ -56,38 +57,6 @@ pub struct LanUdp {
     shared: RefCell<Weak<Link>>,
     /// Sockets that answer in the name of others, each with its last use.
     answering: RefCell<HashMap<SocketAddr, (Spoofed, Time)>>,
-}
-
-/// A socket of a LAN host.
-struct Session {
-    host: SocketAddr,
-    id: GlobalId,
-    outlet: RefCell<Outlet>,
-    last: Cell<Time>,
-    is_answered: Cell<bool>,
-    /// Bytes in the second that began then.
-    bytes: Cell<usize>,
-    began: Cell<Time>,
-}
-
-/// How its datagrams leave.
-enum Outlet {
-    /// By a connection to the server, where it has this number; whether it has been announced there.
-    Link { link: Rc<Link>, number: u16, is_new: bool },
-    /// Past the proxy: of IPv4 and IPv6, each with who reads it.
-    Direct([Option<(Rc<Datagrams>, Task<()>)>; 2]),
-}
-
-/// A connection to the server for sessions.
-struct Link {
-    upstream: Rc<Upstream>,
-    out: Outgoing,
-    sessions: RefCell<HashMap<u16, Weak<Session>>>,
-    next: Cell<u16>,
-    is_broken: Cell<bool>,
-    began: Time,
-    /// When the first datagram was sent since the last one came.
-    asked: Cell<Option<Time>>,
 }
 
 impl LanUdp {
@@ -133,8 +102,7 @@ impl LanUdp {
             smol::Timer::after(SWEEP).await;
             let now = clock::now();
             self.sessions.borrow_mut().retain(|_, session| {
-                let idle = if session.is_answered.get() { ANSWERED } else { UNANSWERED };
-                let lives = now.since(session.last.get()) < idle;
+                let lives = session.lives(now);
                 if !lives {
                     session.end();
                 }
@@ -157,12 +125,12 @@ impl LanUdp {
                 None => return,
             },
         };
-        session.last.set(now);
+        session.ask(to, now, self.sessions.borrow().len());
         if session.carries_much(data.len(), now) {
             self.give_own_link(&session);
         }
         self.leave_silent_link(&session, now);
-        self.send(&session, to, data);
+        self.send(&session, to, data, now);
     }
 
     fn begin(self: &Rc<Self>, host: SocketAddr, now: Time) -> Option<Rc<Session>> {
@@ -185,21 +153,12 @@ impl LanUdp {
             Way::Direct => Outlet::Direct(Default::default()),
             Way::Reject => return None,
         };
-        let session = Rc::new(Session {
-            host,
-            id: random::bytes().ok()?,
-            outlet: RefCell::new(outlet),
-            last: Cell::new(now),
-            is_answered: Cell::new(false),
-            bytes: Cell::new(0),
-            began: Cell::new(now),
-        });
-        session.register();
+        let session = Session::new(host, random::bytes().ok()?, outlet, now);
         sessions.insert(host, session.clone());
         Some(session)
     }
 
-    fn send(self: &Rc<Self>, session: &Rc<Session>, to: SocketAddr, data: &[u8]) {
+    fn send(self: &Rc<Self>, session: &Rc<Session>, to: SocketAddr, data: &[u8], now: Time) {
         match &mut *session.outlet.borrow_mut() {
             Outlet::Link { link, number, is_new } => {
                 let meter = &self.client.meter;
@@ -211,9 +170,8 @@ impl LanUdp {
                     global_id: if *is_new { session.id } else { [0; 8] },
                     data: Some(data),
                 };
-                if link.out.push(&frame) {
+                if link.send(&frame, now) {
                     *is_new = false;
-                    link.asked.set(link.asked.get().or_else(|| Some(session.last.get())));
                 }
             }
             Outlet::Direct(sockets) => {
@@ -278,30 +236,18 @@ impl LanUdp {
     /// Opens one; frames wait until it is there. It ends when it has had no session for so long.
     fn open_link(self: &Rc<Self>, upstream: &Rc<Upstream>, linger: Duration) -> Rc<Link> {
         let request = Request { user: self.client.settings.user, command: Command::Mux };
-        let link = Rc::new(Link {
-            upstream: upstream.clone(),
-            out: Outgoing::new(request.bytes()),
-            sessions: RefCell::default(),
-            next: Cell::new(0),
-            is_broken: Cell::new(false),
-            began: clock::now(),
-            asked: Cell::new(None),
-        });
+        let link = Link::new(upstream.clone(), request.bytes());
         let (lan, of) = (self.clone(), link.clone());
         let task = async move {
             if let Err(e) = lan.run_link(&of, linger).await {
                 if e.kind() == relay::NO_ANSWER {
-                    of.upstream.doubt();
+                    of.upstream().doubt();
                 }
                 log::debug!("a connection for datagrams: {e}");
             }
-            of.is_broken.set(true);
             // The next datagram of each begins anew, on another one.
-            let mut sessions = lan.sessions.borrow_mut();
-            for session in of.sessions.borrow().values().filter_map(Weak::upgrade) {
-                if session.is_on(&of) {
-                    sessions.remove(&session.host);
-                }
+            for session in of.end() {
+                lan.sessions.borrow_mut().remove(&session.host);
             }
         };
         spawn(&self.client.executor, task).detach();
@@ -309,32 +255,18 @@ impl LanUdp {
     }
 
     async fn run_link(&self, link: &Rc<Link>, linger: Duration) -> io::Result<()> {
-        let stream = self.client.server_connection(&link.upstream).await?;
+        let stream = link.stands(self.client.server_connection(link.upstream()).await?);
         let reads = async {
-            relay::skip_head(&stream).await?;
-            frames::read(&stream, Vec::new(), |frame| self.answer(link, frame)).await
+            relay::skip_head(stream).await?;
+            frames::read(stream, Vec::new(), |frame| self.answer(link, frame)).await
         };
-        let idle = async {
-            let mut since = None;
-            loop {
-                smol::Timer::after(SWEEP).await;
-                let mut sessions = link.sessions.borrow_mut();
-                sessions.retain(|_, session| session.upgrade().is_some_and(|session| session.is_on(link)));
-                let now = clock::now();
-                since = if sessions.is_empty() { since.or(Some(now)) } else { None };
-                if since.is_some_and(|since| now.since(since) >= linger) {
-                    return Ok(());
-                }
-            }
-        };
-        reads.or(link.out.run(&stream)).or(idle).await
+        reads.or(link.out.run(stream)).or(link.idle(linger)).await
     }
 
     /// A frame from the server.
     fn answer(&self, link: &Rc<Link>, frame: Frame<'_>) {
-        link.asked.set(None);
-        let session = link.sessions.borrow().get(&frame.session).and_then(Weak::upgrade);
-        let Some(session) = session.filter(|session| session.is_on(link)) else { return };
+        link.heard();
+        let Some(session) = link.session(frame.session) else { return };
         if let Status::End { .. } = frame.status {
             self.sessions.borrow_mut().remove(&session.host);
             return;
@@ -376,13 +308,10 @@ impl LanUdp {
         }
     }
 
-    /// Gives a datagram to the host, from whoever sent it.
+    /// Gives a datagram to the host, from whoever sent it; but from nobody whom it has not asked.
     fn give(&self, session: &Session, from: SocketAddr, data: &[u8]) {
         let now = clock::now();
-        session.last.set(now);
-        session.is_answered.set(true);
-        session.bytes.set(session.bytes.get() + data.len());
-        if from.is_ipv4() != session.host.is_ipv4() {
+        if !session.hears(from, data.len(), now) {
             return;
         }
         let mut answering = self.answering.borrow_mut();
@@ -403,81 +332,5 @@ impl LanUdp {
                 log::debug!("cannot answer {}: {e}", session.host);
             }
         }
-    }
-}
-
-impl Session {
-    /// Counts a datagram of the host; whether the session has carried much, both ways, since this was last asked.
-    fn carries_much(&self, bytes: usize, now: Time) -> bool {
-        let bytes = self.bytes.get() + bytes;
-        self.bytes.set(bytes);
-        let seconds = now.since(self.began.get()).as_secs();
-        if seconds > 0 {
-            self.began.set(now);
-            self.bytes.set(0);
-        }
-        bytes as u64 > MUCH as u64 * seconds.max(1)
-    }
-
-    fn register(self: &Rc<Self>) {
-        if let Outlet::Link { link, number, .. } = &*self.outlet.borrow() {
-            link.sessions.borrow_mut().insert(*number, Rc::downgrade(self));
-        }
-    }
-
-    /// Whether this connection is its.
-    fn is_on(&self, of: &Rc<Link>) -> bool {
-        matches!(&*self.outlet.borrow(), Outlet::Link { link, .. } if Rc::ptr_eq(link, of))
-    }
-
-    /// Whether it goes another way than new ones do: it left past the proxy, and a server answers again; its connection
-    /// broke, or is to a server that is not in use any more.
-    fn is_stale(&self, way: &Way) -> bool {
-        match (&*self.outlet.borrow(), way) {
-            (Outlet::Link { link, .. }, Way::Server(upstream)) => !link.leads_to(upstream),
-            (Outlet::Direct(_), Way::Direct) => false,
-            _ => true,
-        }
-    }
-
-    fn end(&self) {
-        if let Outlet::Link { link, number, is_new: false } = &*self.outlet.borrow() {
-            let status = Status::End { broken: false };
-            link.out.push(&Frame { session: *number, status, target: None, global_id: [0; 8], data: None });
-            link.sessions.borrow_mut().remove(number);
-        }
-    }
-}
-
-impl Link {
-    /// Whether datagrams get to this server by it.
-    fn leads_to(&self, upstream: &Rc<Upstream>) -> bool {
-        !self.is_broken.get() && Rc::ptr_eq(&self.upstream, upstream)
-    }
-
-    /// Whether it may hang.
-    fn is_silent(&self, now: Time) -> bool {
-        now.since(self.began) >= YOUNG && self.asked.get().is_some_and(|asked| now.since(asked) >= SILENT)
-    }
-
-    /// Takes a session over, with its id, by which the server knows it again.
-    fn carry(self: Rc<Self>, session: &Rc<Session>, outlet: &mut Outlet) {
-        if let Some(number) = self.number() {
-            self.sessions.borrow_mut().insert(number, Rc::downgrade(session));
-            *outlet = Outlet::Link { link: self, number, is_new: true };
-        }
-    }
-
-    /// A number that no session has here.
-    fn number(&self) -> Option<u16> {
-        let sessions = self.sessions.borrow();
-        for _ in 0..=MOST {
-            let number = self.next.get().wrapping_add(1).max(1);
-            self.next.set(number);
-            if !sessions.contains_key(&number) {
-                return Some(number);
-            }
-        }
-        None
     }
 }

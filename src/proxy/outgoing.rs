@@ -1,6 +1,6 @@
 //! What goes out by a connection that many share. Datagrams that find no room are dropped, as a link would.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind::WouldBlock};
 
 use smol::channel::{Receiver, Sender};
@@ -16,6 +16,7 @@ const MOST_WITH_ENDS: usize = 4 * MOST;
 /// The way out of a shared connection.
 pub struct Outgoing {
     waiting: RefCell<Vec<u8>>,
+    written: Cell<u64>,
     wake: Sender<()>,
     woken: Receiver<()>,
 }
@@ -24,7 +25,7 @@ impl Outgoing {
     /// These bytes go first.
     pub fn new(first: Vec<u8>) -> Outgoing {
         let (wake, woken) = smol::channel::bounded(1);
-        Outgoing { waiting: RefCell::new(first), wake, woken }
+        Outgoing { waiting: RefCell::new(first), written: Cell::new(0), wake, woken }
     }
 
     /// Keeps a frame for [`run`](Self::run), which is woken; false if it was dropped.
@@ -50,7 +51,10 @@ impl Outgoing {
                 let mut waiting = self.waiting.borrow_mut();
                 match waiting.is_empty() {
                     true => None,
-                    false => Some(stream.try_write(&waiting).map(|sent| drop(waiting.drain(..sent)))),
+                    false => Some(stream.try_write(&waiting).map(|sent| {
+                        self.written.set(self.written.get() + sent as u64);
+                        drop(waiting.drain(..sent));
+                    })),
                 }
             };
             match sent {
@@ -64,6 +68,11 @@ impl Outgoing {
                 Some(Err(e)) => return Err(e),
             }
         }
+    }
+
+    /// Bytes that the kernel has taken, in all.
+    pub fn written(&self) -> u64 {
+        self.written.get()
     }
 
     /// Nothing is kept while nothing waits.

@@ -145,6 +145,7 @@ impl Client {
             let is_current =
                 self.upstreams.get(self.current.get()).is_some_and(|current| Rc::ptr_eq(current, &upstream));
             let is_silent = upstream.silent.get().is_some();
+            let mut has_failed = false;
             if upstream.is_to_be_asked(now) {
                 upstream.asked.set(Some(now));
                 spawn(&self.executor, self.clone().ask(upstream.clone())).detach();
@@ -153,12 +154,14 @@ impl Client {
                 let generation = self.ahead.generation();
                 match self.connect(&upstream).await {
                     Ok(stream) if is_current => self.ahead.add(stream, generation, clock::now()),
-                    Ok(_) | Err(_) => {}
+                    Ok(_) => {}
+                    Err(_) => has_failed = true,
                 }
             }
             let wait = match (upstream.silent.get().is_some(), is_current) {
                 (true, _) => RETRY,
-                (false, true) if self.ahead.lacks(clock::now()) > 0 => continue,
+                // Where this machine lacks descriptors, trying at once again would fail at once again, without end.
+                (false, true) if !has_failed && self.ahead.lacks(clock::now()) > 0 => continue,
                 (false, true) => LOOK,
                 (false, false) => CALM,
             };

@@ -175,6 +175,16 @@ impl Stream {
         result == 0 && protocol == IPPROTO_MPTCP
     }
 
+    /// Bytes written that the other end has not acknowledged, of MPTCP in whatever subflow (SIOCOUTQ, tcp(7), here by its
+    /// other name; mptcp_ioctl in net/mptcp/protocol.c counts from snd_una). `None` where the kernel does not tell, as
+    /// before 5.17 of MPTCP.
+    pub fn unacknowledged(&self) -> Option<u64> {
+        let mut bytes: libc::c_int = 0;
+        // SAFETY: it writes one int, and `bytes` is one, which lives until the call returns.
+        let result = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::TIOCOUTQ as _, &raw mut bytes) };
+        if result == 0 { u64::try_from(bytes).ok() } else { None }
+    }
+
     /// Whether nobody has said anything yet, nor hung up.
     pub fn is_fresh(&self) -> bool {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK;

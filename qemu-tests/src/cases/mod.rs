@@ -28,6 +28,7 @@ mod proxy_router;
 mod proxy_rules;
 mod proxy_settings;
 pub(crate) mod proxy_transfers;
+mod proxy_udp;
 mod replay;
 mod restarts;
 mod status;
@@ -75,6 +76,7 @@ pub fn all() -> Vec<Case> {
         proxy_rules::CASES,
         proxy_settings::CASES,
         proxy_transfers::CASES,
+        proxy_udp::CASES,
         tlt_sw_link::CASES,
         usbnet::CASES,
         flaps::CASES,

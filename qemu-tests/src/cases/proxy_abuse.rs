@@ -27,6 +27,7 @@ pub const CASES: &[Case] = cases!("proxy_abuse":
     one_who_speaks_slowly_is_served within 60,
     of_silent_connections_the_oldest_go within 60,
     without_descriptors_it_waits_and_goes_on within 60,
+    a_client_without_descriptors_says_nothing_of_the_server within 60,
     a_server_that_is_started_anew_is_used_at_once within 60,
     a_port_that_somebody_has_keeps_nobody_else_out within 60,
 );
@@ -155,6 +156,32 @@ fn without_descriptors_it_waits_and_goes_on() -> Result {
     check!(server.is_alive(), "the server has ended: {}", logs());
     let times = log().matches("cannot accept connections").count();
     check!(times < 10, "it said so {times} times");
+    Ok(())
+}
+
+/// That it cannot connect then is its own trouble.
+fn a_client_without_descriptors_says_nothing_of_the_server() -> Result {
+    let router = Router::new(NFT)?;
+    only_by_the_server(&router)?;
+    let _server = start_server(&router)?;
+    echo(&router)?;
+    fs::write("/run/uuid", UUID).doing("write the UUID")?;
+    let line = format!(
+        "ulimit -n 40; exec {} proxy client -v -v --server {SERVER} --uuid-file /run/uuid --lan lan0",
+        manager::binary()?.display()
+    );
+    let mut client = start_program(&router.lab.client, Path::new("/bin/sh"), &["-c", &line], "client")?;
+    let lan = router.lan()?;
+    becomes(|| ask_tcp(lan, "9.9.9.9:80"), "server 9.9.9.9:80")?;
+    let said = |what: &str| fs::read_to_string("/run/client.log").unwrap_or_default().contains(what);
+    let lacks = format!("cannot connect to {SERVER}: Too many open files");
+    let open = || lan.enter(|| TcpStream::connect(ECHO)).doing("connect");
+    let flood: Vec<TcpStream> = (0..60).map(|_| open()).collect::<Result<_>>()?;
+    becomes(|| Ok((said(&lacks) || said("does not answer")).to_string()), "true")?;
+    check!(!said("does not answer"), "it blames the server: {}", logs());
+    drop(flood);
+    becomes(|| ask_tcp(lan, "9.9.9.9:80"), "server 9.9.9.9:80")?;
+    check!(client.is_alive(), "the client has ended: {}", logs());
     Ok(())
 }
 
