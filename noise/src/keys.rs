@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use curve25519_dalek::montgomery::MontgomeryPoint;
+use crate::x25519;
 
 /// Bytes of a key.
 pub const LENGTH: usize = 32;
@@ -33,7 +33,7 @@ impl SecretKey {
 
     /// What its owner is known by (RFC 7748 section 6.1).
     pub fn public(&self) -> PublicKey {
-        PublicKey(MontgomeryPoint::mul_base_clamped(self.0).to_bytes())
+        PublicKey(x25519::public(&self.0))
     }
 
     /// Its bytes.
