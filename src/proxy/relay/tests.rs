@@ -10,11 +10,11 @@ use super::*;
 use crate::sys::stream::Protocol;
 
 /// A connection of the relay's, and its other end.
-fn connected() -> (Stream, TcpStream) {
+fn connected() -> (Channel, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let to = listener.local_addr().unwrap();
     let ours = smol::block_on(Stream::connect(to, Protocol::Tcp, 0, Duration::from_secs(5))).unwrap();
-    (ours, listener.accept().unwrap().0)
+    (ours.into(), listener.accept().unwrap().0)
 }
 
 #[test]
@@ -35,6 +35,7 @@ fn whoever_vanishes_after_his_last_word_is_noticed() {
         Ok(())
     };
     let ended = smol::block_on(relay(&a, &b, Greeting::None, &meter).or(patience));
+    drop((a, b));
     assert!(ended.is_err(), "it goes on");
     assert_eq!(meter.up.bytes.get(), 3);
     let gone = vanishes.join().unwrap().write_all(b"answer").unwrap_err().kind();
@@ -53,6 +54,7 @@ fn a_server_that_ends_without_an_answer_is_told_from_one_that_breaks() {
         });
         let greeting = Greeting::Asks(b"request".to_vec());
         let ended = smol::block_on(relay(&a, &b, greeting, &Meter::new(None)));
+        drop((a, b));
         assert_eq!(ended.unwrap_err().kind(), kind, "{said:?}");
         assert_eq!(ends.join().unwrap(), io::ErrorKind::ConnectionReset, "{said:?}");
     }
