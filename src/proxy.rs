@@ -8,10 +8,12 @@ pub mod accept;
 #[cfg(feature = "server")]
 mod accounts;
 mod ahead;
+mod channel;
 pub mod client;
 pub mod client_list;
 pub mod clients;
 mod frames;
+pub mod greeting;
 pub mod ipv6;
 mod lan_hosts;
 pub mod lan_udp;
@@ -23,6 +25,8 @@ mod room;
 mod scratch;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "server")]
+mod server_meeting;
 #[cfg(feature = "server")]
 mod server_session;
 #[cfg(feature = "server")]

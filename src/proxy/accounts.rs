@@ -9,6 +9,9 @@ use std::sync::Arc;
 use smol::channel::{Receiver, Sender};
 use smol::lock::Semaphore;
 
+use bsbf_noise::keys::PublicKey;
+use bsbf_noise::seen::Seen;
+
 use super::clients::{Client, Clients};
 use super::meter::Meter;
 use super::room::Room;
@@ -33,6 +36,8 @@ pub struct Account {
     pub open: Cell<usize>,
     /// Its sessions of UDP.
     pub sessions: Sessions,
+    /// Its handshakes.
+    pub seen: RefCell<Seen>,
     /// Who looks up a name takes one meanwhile.
     pub lookups: Arc<Semaphore>,
     /// What connections and sessions of all clients share.
@@ -52,6 +57,7 @@ impl Account {
             meter,
             open: Cell::new(0),
             sessions: Sessions::default(),
+            seen: RefCell::default(),
             lookups: Arc::new(Semaphore::new(MOST_LOOKUPS)),
             room,
             gone,
@@ -115,18 +121,24 @@ impl Account {
 /// All clients, by their UUID.
 pub struct Accounts {
     all: HashMap<Uuid, Rc<Account>>,
+    keys: HashMap<PublicKey, Uuid>,
     room: Rc<Room>,
 }
 
 impl Accounts {
     /// None yet, with this room.
     pub fn new(room: Rc<Room>) -> Accounts {
-        Accounts { all: HashMap::new(), room }
+        Accounts { all: HashMap::new(), keys: HashMap::new(), room }
     }
 
     /// The client that has this UUID.
     pub fn find(&self, user: &Uuid) -> Option<Rc<Account>> {
         self.all.get(user).cloned()
+    }
+
+    /// The client that is known by this key.
+    pub fn find_key(&self, key: &PublicKey) -> Option<Rc<Account>> {
+        self.find(self.keys.get(key)?)
     }
 
     /// All of them, in no order.
@@ -138,6 +150,7 @@ impl Accounts {
     /// connections ended. Gives how many were added and removed.
     pub fn take(&mut self, list: &Clients) -> (usize, usize) {
         let mut before = std::mem::take(&mut self.all);
+        self.keys.clear();
         let mut added = 0;
         for client in list.iter() {
             let account = match before.remove(&client.uuid) {
@@ -152,6 +165,9 @@ impl Accounts {
                 }
             };
             self.all.insert(client.uuid, account);
+            if let Some(key) = client.key {
+                self.keys.insert(key, client.uuid);
+            }
         }
         for account in before.values() {
             account.alive.close();

@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::sys::stream::Stream;
+use super::channel::Channel;
 use crate::types::Time;
 
 /// Below the half minute after which a carrier may have forgotten it.
@@ -25,7 +25,7 @@ const WINDOW: Duration = Duration::from_secs(2);
 /// Those that wait.
 #[derive(Default)]
 pub struct Ahead {
-    waiting: RefCell<VecDeque<(Stream, Time)>>,
+    waiting: RefCell<VecDeque<(Channel, Time)>>,
     /// Taken in this window, and when it began.
     taken: Cell<usize>,
     began: Cell<Time>,
@@ -37,7 +37,7 @@ pub struct Ahead {
 
 impl Ahead {
     /// The next one that is still good.
-    pub fn take(&self, now: Time) -> Option<Stream> {
+    pub fn take(&self, now: Time) -> Option<Channel> {
         self.count(now);
         self.taken.set(self.taken.get() + 1);
         let mut waiting = self.waiting.borrow_mut();
@@ -55,7 +55,7 @@ impl Ahead {
     }
 
     /// Takes one in, if nothing has been said about WANs since it was begun.
-    pub fn add(&self, stream: Stream, generation: u32, now: Time) {
+    pub fn add(&self, stream: Channel, generation: u32, now: Time) {
         if generation == self.generation.get() {
             self.waiting.borrow_mut().push_back((stream, now));
         }

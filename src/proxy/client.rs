@@ -11,6 +11,8 @@ use smol::channel::{Receiver, Sender};
 
 use super::Executor;
 use super::ahead::Ahead;
+use super::channel::Channel;
+use super::greeting::Keys;
 use super::lan_hosts::LanHosts;
 use super::meter::Meter;
 use super::relay::{Greeting, NO_ANSWER, relay};
@@ -26,12 +28,13 @@ use crate::wire::vless::{Command, Destination, Request, Uuid};
 const CONNECT_DIRECT: Duration = Duration::from_secs(15);
 
 /// What is set.
-#[derive(Clone, Debug)]
 pub struct Settings {
     /// The servers.
     pub servers: Vec<SocketAddr>,
     /// Our UUID there.
     pub user: Uuid,
+    /// What connections to them are encrypted by, if they are.
+    pub keys: Option<Keys>,
     /// What becomes of connections while no server answers.
     pub when_down: WhenDown,
     /// So long none has to answer before that.
@@ -137,13 +140,13 @@ impl Client {
         // Of one that nobody redirected the destination is this listener: it would come here again.
         match (stream.peer(), stream.local()) {
             (Ok(from), Ok(to)) if !to.ip().is_loopback() && self.hosts.lets_in(from.ip(), clock::now()) => {
-                spawn(&self.executor, self.clone().connection(stream, from.ip(), to)).detach();
+                spawn(&self.executor, self.clone().connection(stream.into(), from.ip(), to)).detach();
             }
             _ => stream.reset(),
         }
     }
 
-    async fn connection(self: Rc<Self>, stream: Stream, host: IpAddr, to: SocketAddr) {
+    async fn connection(self: Rc<Self>, stream: Channel, host: IpAddr, to: SocketAddr) {
         // Nobody keeps the room for a beginning longer than it lasts.
         let carried = match Box::pin(self.begin(stream, to)).await {
             Ok(Some(Begun { stream, remote, upstream, greeting, meter })) => {
@@ -167,7 +170,7 @@ impl Client {
     }
 
     /// Finds the way for a connection; nothing for one that is refused.
-    async fn begin(&self, stream: Stream, to: SocketAddr) -> io::Result<Option<Begun<'_>>> {
+    async fn begin(&self, stream: Channel, to: SocketAddr) -> io::Result<Option<Begun<'_>>> {
         if let Way::Server(upstream) = self.way() {
             match self.server_connection(&upstream).await {
                 Ok(remote) => {
@@ -191,7 +194,7 @@ impl Client {
         }
         match Stream::connect(to, Protocol::Tcp, DIRECT, CONNECT_DIRECT).await {
             Ok(remote) => {
-                let greeting = Greeting::None;
+                let (remote, greeting) = (remote.into(), Greeting::None);
                 Ok(Some(Begun { stream, remote, upstream: None, greeting, meter: &self.direct }))
             }
             Err(e) => {
@@ -202,7 +205,7 @@ impl Client {
     }
 
     /// One that was opened ahead, or a new one.
-    pub(super) async fn server_connection(&self, upstream: &Upstream) -> io::Result<Stream> {
+    pub(super) async fn server_connection(&self, upstream: &Upstream) -> io::Result<Channel> {
         let ahead = self.ahead.take(clock::now());
         upstream.wake();
         match ahead {
@@ -214,8 +217,8 @@ impl Client {
 
 /// A connection of the LAN's, and how it goes on.
 struct Begun<'a> {
-    stream: Stream,
-    remote: Stream,
+    stream: Channel,
+    remote: Channel,
     /// The server that it goes by.
     upstream: Option<Rc<Upstream>>,
     greeting: Greeting,

@@ -9,6 +9,8 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 
+use bsbf_noise::keys::PublicKey;
+
 use crate::wire::vless::Uuid;
 
 /// So many clients may be there: their ports are the upper half of all.
@@ -34,6 +36,8 @@ pub struct Client {
     pub mbps: Option<NonZeroU32>,
     /// What people call it, as [`is_name`] allows; may be empty.
     pub name: String,
+    /// What it is known by where connections are encrypted; without it they are not.
+    pub key: Option<PublicKey>,
 }
 
 impl Client {
@@ -180,7 +184,8 @@ impl Clients {
         let free = self.places.iter().position(Option::is_none).unwrap_or(self.places.len());
         let id = u16::try_from(free).ok().filter(|id| *id < MOST);
         let id = id.ok_or("there are 16384, which is all that have ports")?;
-        self.place(Client { id, uuid, mbps, name: name.to_owned() }).map_err(|()| "its number is taken")
+        self.place(Client { id, uuid, mbps, name: name.to_owned(), key: None })
+            .map_err(|()| "its number is taken")
     }
 
     /// Forgets the client with this UUID, and gives what was known of it.
@@ -270,7 +275,7 @@ fn client(line: &str) -> Result<Client, String> {
     if !is_name(name) {
         return wrong(name, "name, at most 64 bytes, without '#' in front");
     }
-    Ok(Client { id: number, uuid: secret, mbps: rate, name: name.to_owned() })
+    Ok(Client { id: number, uuid: secret, mbps: rate, name: name.to_owned(), key: None })
 }
 
 #[cfg(test)]

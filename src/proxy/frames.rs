@@ -2,9 +2,9 @@
 
 use std::io::{self, ErrorKind::WouldBlock};
 
+use super::channel::Channel;
 use super::relay;
 use super::turn::Turn;
-use crate::sys::stream::Stream;
 use crate::wire::mux::Frame;
 
 /// Hands every frame over until the connection ends. `bytes` came before.
@@ -12,7 +12,7 @@ use crate::wire::mux::Frame;
 /// # Errors
 /// The connection broke, or something else than frames came.
 pub async fn read(
-    stream: &Stream,
+    stream: &Channel,
     mut bytes: Vec<u8>,
     mut on_frame: impl FnMut(Frame<'_>),
 ) -> io::Result<()> {

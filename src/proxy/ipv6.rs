@@ -108,6 +108,7 @@ mod tests {
         let settings = Settings {
             servers: vec![at],
             user: Uuid([7; 16]),
+            keys: None,
             when_down: WhenDown::Direct,
             down_after: Duration::from_secs(10),
         };

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind::WouldBlock};
 
 use smol::channel::{Receiver, Sender};
 
-use crate::sys::stream::Stream;
+use super::channel::Channel;
 use crate::wire::mux::Frame;
 
 /// What may wait for room. More would be late: a call's voice, a game's move.
@@ -45,7 +45,7 @@ impl Outgoing {
     ///
     /// # Errors
     /// The connection is broken.
-    pub async fn run(&self, stream: &Stream) -> io::Result<()> {
+    pub async fn run(&self, stream: &Channel) -> io::Result<()> {
         loop {
             let sent = {
                 let mut waiting = self.waiting.borrow_mut();

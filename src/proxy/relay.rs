@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use smol::future::{self, FutureExt};
 
+use super::channel::Channel;
 use super::meter::{Flow, Meter};
 use super::pipes;
 use super::scratch;
@@ -47,7 +48,7 @@ pub enum Greeting {
 ///
 /// # Errors
 /// What broke it.
-pub async fn relay(a: &Stream, b: &Stream, greeting: Greeting, meter: &Meter) -> io::Result<()> {
+pub async fn relay(a: &Channel, b: &Channel, greeting: Greeting, meter: &Meter) -> io::Result<()> {
     let plain = || [a, b].into_iter().filter(|stream| !stream.is_mptcp());
     // Whoever is being sent something has to see that it is not all, also if this process is killed. Not so of MPTCP: each
     // of its subflows that comes to its end would be reset too.
@@ -87,7 +88,7 @@ pub async fn relay(a: &Stream, b: &Stream, greeting: Greeting, meter: &Meter) ->
 
 /// Waits until somebody who has said all, and may be waiting for an answer, is not there any more. It is not waited for
 /// anything of him, so that no error would be seen otherwise until there is something for him.
-async fn breaks(stream: &Stream) -> io::Result<()> {
+async fn breaks(stream: &Channel) -> io::Result<()> {
     loop {
         smol::Timer::after(LOOK).await;
         stream.take_error()?;
@@ -104,10 +105,13 @@ enum Rest {
 
 impl Rest {
     /// Sends on; whether something is still left.
-    fn go(&mut self, to: &Stream) -> io::Result<bool> {
+    fn go(&mut self, to: &Channel) -> io::Result<bool> {
         let sent = match self {
             Rest::Bytes(bytes, from) => to.try_write(bytes.get(*from..).unwrap_or_default()),
-            Rest::Piped(pipe, left) => pipe.drain(to, *left),
+            Rest::Piped(pipe, left) => match to.plain() {
+                Some(to) => pipe.drain(to, *left),
+                None => Err(io::ErrorKind::InvalidInput.into()),
+            },
         };
         let sent = match sent {
             Ok(sent) => sent,
@@ -136,21 +140,19 @@ impl Rest {
 
 /// What is here for as long as a connection is takes memory of every one of them: a beginning is in a box of its own, and
 /// nothing that a chunk needs outlives it.
-async fn carry(from: &Stream, to: &Stream, starts: Begins<'_>, flow: &Flow) -> io::Result<()> {
+async fn carry(from: &Channel, to: &Channel, starts: Begins<'_>, flow: &Flow) -> io::Result<()> {
     if !starts.await? {
-        to.end();
-        return Ok(());
+        return to.end().await;
     }
     let mut chunk = SMALL_CHUNK;
-    // MPTCP copies out of a pipe and into one, page by page: the shared buffer takes no more time, as measured.
-    let mut splices = !from.is_mptcp() && !to.is_mptcp();
+    // MPTCP copies out of a pipe and into one, page by page: the shared buffer takes no more time, as measured. What is
+    // encrypted goes through our hands.
+    let is_plain = |channel: &Channel| channel.plain().is_some() && !channel.is_mptcp();
+    let mut splices = is_plain(from) && is_plain(to);
     let mut turn = Turn::default();
     loop {
         let (bytes, mut rest) = match hand_on(from, to, chunk, &mut splices) {
-            Ok((0, _)) => {
-                to.end();
-                return Ok(());
-            }
+            Ok((0, _)) => return to.end().await,
             Ok(moved) => moved,
             Err(e) if e.kind() == WouldBlock => (0, None),
             Err(e) => return Err(e),
@@ -181,14 +183,17 @@ async fn carry(from: &Stream, to: &Stream, starts: Begins<'_>, flow: &Flow) -> i
 
 /// Reads once and writes what was read: how much, 0 at the end, and what could not go yet.
 fn hand_on(
-    from: &Stream,
-    to: &Stream,
+    from: &Channel,
+    to: &Channel,
     chunk: usize,
     splices: &mut bool,
 ) -> io::Result<(usize, Option<Rest>)> {
-    if *splices && chunk == BULK {
+    if *splices
+        && chunk == BULK
+        && let Some(plain) = from.plain()
+    {
         match pipes::take() {
-            Ok(pipe) => return splice(pipe, from, to),
+            Ok(pipe) => return splice(pipe, plain, to),
             // There are no descriptors for that.
             Err(_) => *splices = false,
         }
@@ -197,7 +202,7 @@ fn hand_on(
 }
 
 /// Has the kernel hand on what is there.
-fn splice(pipe: Pipe, from: &Stream, to: &Stream) -> io::Result<(usize, Option<Rest>)> {
+fn splice(pipe: Pipe, from: &Stream, to: &Channel) -> io::Result<(usize, Option<Rest>)> {
     match pipe.fill(from, BULK) {
         Ok(filled) if filled > 0 => {
             let mut rest = Rest::Piped(pipe, filled);
@@ -215,7 +220,7 @@ fn splice(pipe: Pipe, from: &Stream, to: &Stream) -> io::Result<(usize, Option<R
 }
 
 /// The same with the buffer that all share.
-fn step(from: &Stream, to: &Stream, chunk: usize) -> io::Result<(usize, Option<Rest>)> {
+fn step(from: &Channel, to: &Channel, chunk: usize) -> io::Result<(usize, Option<Rest>)> {
     scratch::with(|scratch| {
         let buffer = scratch.get_mut(..chunk).unwrap_or_default();
         let read = from.try_read(buffer)?;
@@ -238,8 +243,8 @@ fn nothing<'a>() -> Begins<'a> {
 /// Sends these bytes, in one piece with the first that come, which are waited for so long, if it is said; false at the end.
 /// Nothing is kept for the first while they are not there.
 async fn begin(
-    from: &Stream,
-    to: &Stream,
+    from: &Channel,
+    to: &Channel,
     mut bytes: Vec<u8>,
     patience: Option<Duration>,
     flow: &Flow,
@@ -275,7 +280,7 @@ async fn begin(
 ///
 /// # Errors
 /// [`NO_ANSWER`] if the connection ended before; [`io::ErrorKind::InvalidData`] if what comes is none.
-pub async fn skip_head(from: &Stream) -> io::Result<()> {
+pub async fn skip_head(from: &Channel) -> io::Result<()> {
     let mut head = [0; 2 + 255];
     let mut wanted = 2;
     let mut got = 0;
@@ -295,7 +300,7 @@ pub async fn skip_head(from: &Stream) -> io::Result<()> {
 }
 
 /// Takes what is there, behind the bytes that are; how much it was, 0 at the end.
-pub fn append(from: &Stream, bytes: &mut Vec<u8>) -> io::Result<usize> {
+pub fn append(from: &Channel, bytes: &mut Vec<u8>) -> io::Result<usize> {
     scratch::with(|scratch| {
         let buffer = scratch.get_mut(..SMALL_CHUNK).unwrap_or_default();
         let read = from.try_read(buffer)?;

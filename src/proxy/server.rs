@@ -3,21 +3,24 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::io::{self, ErrorKind::WouldBlock};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bsbf_noise::handshake::Identity;
 use smol::Task;
 use smol::future::{self, FutureExt};
 
 use super::Executor;
 use super::accept;
 use super::accounts::{Account, Accounts};
+use super::channel::Channel;
 use super::clients::{Client, Clients};
-use super::relay::{self, Greeting, relay};
+use super::relay::{Greeting, relay};
 use super::room::Room;
+use super::server_meeting::Met;
 use super::server_udp;
 use super::waiting::{Waiting, host};
 use crate::error::Error;
@@ -26,7 +29,7 @@ use crate::sys::resolve;
 use crate::sys::stream::{Listener, Protocol, Stream};
 use crate::tasks::spawn;
 use crate::wire::tproxy::is_special;
-use crate::wire::vless::{Command, Destination, MAX_REQUEST, Request};
+use crate::wire::vless::{Command, Destination};
 
 /// Clients open connections ahead, and let them wait for half a minute.
 const REQUEST: Duration = Duration::from_secs(60);
@@ -43,13 +46,17 @@ pub struct Settings {
     pub allow_private: bool,
     /// One port for all clients; else each has his own.
     pub port: Option<u16>,
+    /// Whether they come in there; if not, only encrypted.
+    pub plain: bool,
+    /// Where encrypted connections come in, and by which key the server is known there.
+    pub secure: Option<(u16, Identity)>,
 }
 
 /// A running server.
 pub struct Server {
     pub(super) executor: Executor,
     pub(super) settings: Settings,
-    accounts: RefCell<Accounts>,
+    pub(super) accounts: RefCell<Accounts>,
     /// What clients have open takes of it.
     room: Rc<Room>,
     /// Where there should be a listener, and whether one is missing.
@@ -104,10 +111,13 @@ impl Server {
         if added + removed > 0 {
             log::info!("{} clients: {added} added, {removed} removed", list.iter().count());
         }
-        self.wanted.replace(match self.settings.port {
-            Some(port) => HashSet::from([port]),
-            None => list.iter().map(Client::port).collect(),
-        });
+        let mut wanted = match (self.settings.plain, self.settings.port) {
+            (false, _) => HashSet::new(),
+            (true, Some(port)) => HashSet::from([port]),
+            (true, None) => list.iter().map(Client::port).collect(),
+        };
+        wanted.extend(self.settings.secure.iter().map(|(port, _)| *port));
+        self.wanted.replace(wanted);
         self.listen_at_all()
     }
 
@@ -135,7 +145,7 @@ impl Server {
             match Listener::open(at, Protocol::Mptcp, false) {
                 Ok(listener) => {
                     let server = self.clone();
-                    let accepts = accept::each(listener, move |stream| server.begin(stream));
+                    let accepts = accept::each(listener, move |stream| server.begin(stream, port));
                     tasks.push(spawn(&self.executor, accepts));
                 }
                 // A machine without IPv6.
@@ -197,31 +207,28 @@ impl Server {
         ended.or(late).await;
     }
 
-    fn begin(self: &Rc<Self>, stream: Stream) {
+    fn begin(self: &Rc<Self>, stream: Stream, port: u16) {
         let Ok(peer) = stream.peer().map(|peer| host(peer.ip())) else { return };
         let number = self.next.get();
         self.next.set(number + 1);
         let mut waiting = self.waiting.borrow_mut();
-        let task = spawn(&self.executor, self.clone().connection(number, stream));
+        let task = spawn(&self.executor, self.clone().connection(number, stream, port));
         waiting.add(peer, number, task, clock::now());
     }
 
-    async fn connection(self: Rc<Self>, number: u64, stream: Stream) {
+    async fn connection(self: Rc<Self>, number: u64, stream: Stream, port: u16) {
         let late = async {
             smol::Timer::after(REQUEST).await;
             Err(io::ErrorKind::TimedOut.into())
         };
-        let said = request(&stream).or(late).await;
+        let said = Box::pin(self.meet(stream, port).or(late)).await;
         if let Some(task) = self.waiting.borrow_mut().remove(number) {
             task.detach();
         }
-        let (request, rest) = match said {
-            Ok(said) => said,
-            Err(e) => return log::debug!("somebody said no request: {e}"),
-        };
         // Whether he is unknown or speaks another language, a stranger is told nothing.
-        let Some(account) = self.accounts.borrow().find(&request.user) else {
-            return log::debug!("somebody has a UUID that is no client's");
+        let Met { account, stream, command, rest } = match said {
+            Ok(met) => met,
+            Err(e) => return log::debug!("somebody said no request of a client's: {e}"),
         };
         if !account.lets_in() {
             log::debug!("client {} has too many connections", account.client.borrow().id);
@@ -232,7 +239,7 @@ impl Server {
             // Where they are, for a moved future takes its room twice.
             let carried = pin!(async {
                 // Nobody keeps the room for a beginning longer than it lasts.
-                match Box::pin(self.begin_for(&account, &stream, request.command, rest)).await? {
+                match Box::pin(self.begin_for(&account, &stream, command, rest)).await? {
                     Some(other) => {
                         let remote = remote.get_or_init(|| other);
                         relay(&stream, remote, Greeting::Answers, &account.meter).await
@@ -249,7 +256,7 @@ impl Server {
         if let Err(e) = ended {
             log::debug!("client {}: {e}", account.client.borrow().id);
             // A farewell would make a whole of what was carried so far.
-            [Some(stream), remote.into_inner()].into_iter().flatten().for_each(Stream::reset);
+            [Some(stream), remote.into_inner()].into_iter().flatten().for_each(Channel::reset);
         }
         account.leaves();
     }
@@ -258,10 +265,10 @@ impl Server {
     async fn begin_for(
         self: &Rc<Self>,
         account: &Rc<Account>,
-        stream: &Stream,
+        stream: &Channel,
         command: Command,
         rest: Vec<u8>,
-    ) -> io::Result<Option<Stream>> {
+    ) -> io::Result<Option<Channel>> {
         let (inbound, outbound) = account.client.borrow().marks();
         // What classifies by marks is another's business; without the capability there is none.
         if let Err(e) = stream.mark(inbound) {
@@ -282,7 +289,7 @@ impl Server {
         let remote = self.connect(account, to, outbound).await?;
         remote.write_all(&rest).await?;
         account.meter.up.count(rest.len());
-        Ok(Some(remote))
+        Ok(Some(remote.into()))
     }
 
     async fn connect(&self, account: &Account, to: Destination, mark: u32) -> io::Result<Stream> {
@@ -318,26 +325,5 @@ impl Server {
     /// Whether a client may send to this address.
     pub(super) fn lets(&self, address: &SocketAddr) -> bool {
         address.port() != 0 && (self.settings.allow_private || !is_special(address.ip()))
-    }
-}
-
-/// What a client says first, and what it has said behind that.
-async fn request(stream: &Stream) -> io::Result<(Request, Vec<u8>)> {
-    let mut bytes = Vec::new();
-    loop {
-        match relay::append(stream, &mut bytes) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) => {}
-            Err(e) if e.kind() == WouldBlock => {
-                stream.readable().await?;
-                continue;
-            }
-            Err(e) => return Err(e),
-        }
-        match Request::parse(&bytes) {
-            Ok(Some((request, length))) => return Ok((request, bytes.split_off(length))),
-            Ok(None) if bytes.len() < MAX_REQUEST => {}
-            _ => return Err(io::ErrorKind::InvalidData.into()),
-        }
     }
 }

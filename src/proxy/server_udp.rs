@@ -9,6 +9,7 @@ use std::time::Duration;
 use smol::future::FutureExt;
 
 use super::accounts::Account;
+use super::channel::Channel;
 use super::frames;
 use super::outgoing::Outgoing;
 use super::relay;
@@ -18,7 +19,6 @@ use super::server_session::{Link, Session};
 use super::turn::Turn;
 use crate::sys::clock;
 use crate::sys::datagrams::Datagrams;
-use crate::sys::stream::Stream;
 use crate::wire::mux::{Frame, GlobalId, Network, Status};
 use crate::wire::vless::{self, Destination};
 
@@ -30,7 +30,7 @@ const SWEEP: Duration = Duration::from_secs(15);
 pub async fn many(
     server: &Rc<Server>,
     account: &Rc<Account>,
-    stream: &Stream,
+    stream: &Channel,
     rest: Vec<u8>,
     mark: u32,
 ) -> io::Result<()> {
@@ -118,7 +118,7 @@ impl Connection<'_> {
 pub async fn one(
     server: &Rc<Server>,
     account: &Rc<Account>,
-    stream: &Stream,
+    stream: &Channel,
     to: Destination,
     mut bytes: Vec<u8>,
     mark: u32,
@@ -216,7 +216,7 @@ mod tests {
     impl Client {
         /// Of a server with so many descriptors.
         fn new(descriptors: usize) -> Client {
-            let settings = Settings { allow_private: true, port: None };
+            let settings = Settings { allow_private: true, port: None, plain: true, secure: None };
             let server = Server::new(Rc::new(LocalExecutor::new()), settings, descriptors);
             let room = Rc::new(Room::new(descriptors));
             let mut accounts = Accounts::new(room.clone());

@@ -9,7 +9,9 @@ use std::time::Duration;
 use smol::channel::{Receiver, Sender};
 use smol::future::FutureExt;
 
+use super::channel::Channel;
 use super::client::Client;
+use super::greeting::STRANGE;
 use super::relay::skip_head;
 use crate::sys::clock;
 use crate::sys::stream::{Protocol, Stream};
@@ -32,6 +34,8 @@ const NEARER: u64 = 2;
 /// Between two questions whether it knows us, and for an answer.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(3);
+/// What is wrong with one that says nothing to our key, or something that only another would.
+const UNANSWERED: &str = "it does not answer our key: has it a client of it, and is server_key its own?";
 /// How often the connections ahead are looked after, besides when one is taken.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -146,7 +150,8 @@ impl Client {
                 self.upstreams.get(self.current.get()).is_some_and(|current| Rc::ptr_eq(current, &upstream));
             let is_silent = upstream.silent.get().is_some();
             let mut has_failed = false;
-            if upstream.is_to_be_asked(now) {
+            // One that has answered our key knows us.
+            if self.settings.keys.is_none() && upstream.is_to_be_asked(now) {
                 upstream.asked.set(Some(now));
                 spawn(&self.executor, self.clone().ask(upstream.clone())).detach();
             }
@@ -201,30 +206,39 @@ impl Client {
     }
 
     /// A connection to this server, new; what came of it is noted.
-    pub(super) async fn connect(&self, upstream: &Upstream) -> io::Result<Stream> {
+    pub(super) async fn connect(&self, upstream: &Upstream) -> io::Result<Channel> {
         let start = clock::now();
-        let connect = || Stream::connect(upstream.address, Protocol::Mptcp, TO_SERVER, CONNECT);
+        let connect = || async {
+            let stream = Stream::connect(upstream.address, Protocol::Mptcp, TO_SERVER, CONNECT).await?;
+            let took = clock::now().since(start);
+            match &self.settings.keys {
+                Some(keys) => Ok((keys.greet(stream, CONNECT.saturating_sub(took)).await?, took)),
+                None => Ok((Channel::from(stream), took)),
+            }
+        };
         let again = async {
             smol::Timer::after(AGAIN).await;
             connect().await
         };
-        let connected = connect().or(again).await;
+        // Nobody keeps the room for a beginning longer than it lasts.
+        let connected: io::Result<_> = Box::pin(connect().or(again)).await;
         let now = clock::now();
         match &connected {
-            Ok(_) => {
-                let took = now.since(start);
+            Ok((_, took)) => {
+                let took = *took;
                 let rtt = upstream.rtt.get().map_or(took, |before| (before * 7 + took) / 8);
                 upstream.rtt.set(Some(rtt));
                 if !upstream.refuses.get() {
                     upstream.serves();
                 }
             }
+            Err(e) if e.kind() == STRANGE && e.raw_os_error().is_none() => upstream.fails(start, UNANSWERED),
             // Our own shortage says nothing about the server.
             Err(e) if is_shortage(e) => log::debug!("cannot connect to {}: {e}", upstream.address),
             Err(e) => upstream.fails(start, &e.to_string()),
         }
         self.choose(now);
-        connected
+        connected.map(|(channel, _)| channel)
     }
 
     /// The server in use, and whether there is one.

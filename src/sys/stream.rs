@@ -62,6 +62,15 @@ impl Stream {
         Ok(stream)
     }
 
+    /// One that a test has opened.
+    ///
+    /// # Errors
+    /// What the system says.
+    #[cfg(test)]
+    pub fn of(socket: OwnedFd) -> io::Result<Stream> {
+        Ok(Stream(Async::new(socket)?))
+    }
+
     /// What both ends of a relay want: no waiting for more to send, and news of peers that are gone.
     fn adjust(&self) {
         let _ = setsockopt(&self.0, sockopt::TcpNoDelay, &true);

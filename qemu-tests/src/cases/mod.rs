@@ -26,6 +26,7 @@ mod proxy_interop;
 mod proxy_programs;
 mod proxy_router;
 mod proxy_rules;
+mod proxy_secret;
 mod proxy_settings;
 pub(crate) mod proxy_transfers;
 mod proxy_udp;
@@ -74,6 +75,7 @@ pub fn all() -> Vec<Case> {
         proxy_interop::CASES,
         proxy_programs::CASES,
         proxy_rules::CASES,
+        proxy_secret::CASES,
         proxy_settings::CASES,
         proxy_transfers::CASES,
         proxy_udp::CASES,

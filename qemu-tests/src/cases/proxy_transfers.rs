@@ -35,9 +35,9 @@ pub const CASES: &[Case] = cases!("proxy_transfers":
 pub const ECHO: &str = "9.9.9.9:7000";
 /// One that breaks off what it sends, and one that tells how what it is sent ends.
 const BREAKER: &str = "9.9.9.9:7001";
-const TAKER: &str = "9.9.9.9:7002";
+pub const TAKER: &str = "9.9.9.9:7002";
 /// Longer than a transfer may stand still while a WAN dies.
-const STALL: Duration = Duration::from_secs(20);
+pub const STALL: Duration = Duration::from_secs(20);
 /// Of each of many connections.
 const LITTLE: usize = 3000;
 
@@ -192,7 +192,7 @@ pub fn bonded(loss: f64) -> Result<(Router, impl Sized)> {
 }
 
 /// Both WANs have carried their part of what was received since then.
-fn both_carried(router: &Router, since: &Reading) -> Result {
+pub fn both_carried(router: &Router, since: &Reading) -> Result {
     let shares = Reading::now(&router.lab)?.rx_shares(since);
     let bond = fs::read_to_string("/run/bond.log").unwrap_or_default();
     check!(shares.iter().all(|share| *share > 0.1), "the WANs' shares are {shares:?}: {bond}{}", logs());

@@ -183,8 +183,13 @@ pub fn run(args: Args) -> Outcome {
     let user = user(&set, &config)?;
     let ipv6 = set.ipv6.unwrap_or(Ipv6::Refuse);
     let rules = Rules { port: set.port, lan: devices(&set.lan), ipv6, quic: set.quic };
-    let settings =
-        Settings { servers: set.servers, user, when_down: set.when_down, down_after: set.down_after };
+    let settings = Settings {
+        servers: set.servers,
+        user,
+        keys: None,
+        when_down: set.when_down,
+        down_after: set.down_after,
+    };
     let missing = caps::missing(&[Capability::NetAdmin]);
     if !missing.is_empty() {
         return Err(Error::new("be", "a transparent proxy", [&missing.concat(), " missing"].concat()));

@@ -19,7 +19,9 @@ fn limit(mbps: u32) -> Option<NonZeroU32> {
 fn crowd(count: u32) -> Clients {
     let mut clients = Clients::default();
     for id in 0..count {
-        clients.place(Client { id: id as u16, uuid: uuid(id), mbps: None, name: String::new() }).unwrap();
+        clients
+            .place(Client { id: id as u16, uuid: uuid(id), mbps: None, name: String::new(), key: None })
+            .unwrap();
     }
     clients
 }
@@ -98,7 +100,7 @@ fn the_whole_of_all_clients_is_read_at_once() {
 #[test]
 fn ports_and_marks_are_those_of_servers_in_the_field() {
     let of = |id| {
-        let client = Client { id, uuid: uuid(0), mbps: None, name: String::new() };
+        let client = Client { id, uuid: uuid(0), mbps: None, name: String::new(), key: None };
         (client.port(), client.marks())
     };
     assert_eq!(of(0), (32_768, (512, 1024)));
@@ -111,7 +113,7 @@ fn ports_and_marks_are_those_of_servers_in_the_field() {
 
 #[test]
 fn a_token_is_a_link_that_others_know_too() {
-    let mut client = Client { id: 2, uuid: uuid(1), mbps: limit(7), name: String::new() };
+    let mut client = Client { id: 2, uuid: uuid(1), mbps: limit(7), name: String::new(), key: None };
     let start = "vless://00000000-0000-0000-0000-000000000001@";
     let rest = ":32770?encryption=none&type=tcp";
     for (text, host_in_link) in [

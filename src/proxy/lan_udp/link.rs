@@ -9,10 +9,10 @@ use std::time::Duration;
 use super::session::{Outlet, Session};
 use super::silence::Silence;
 use super::{MOST, SWEEP};
+use crate::proxy::channel::Channel;
 use crate::proxy::outgoing::Outgoing;
 use crate::proxy::servers::Upstream;
 use crate::sys::clock;
-use crate::sys::stream::Stream;
 use crate::types::Time;
 use crate::wire::mux::{Frame, Status};
 
@@ -26,7 +26,7 @@ pub struct Link {
     /// What waits to be sent.
     pub out: Outgoing,
     /// Once it stands.
-    stream: OnceCell<Stream>,
+    stream: OnceCell<Channel>,
     /// Whose frames it carries.
     pub sessions: RefCell<HashMap<u16, Weak<Session>>>,
     next: Cell<u16>,
@@ -56,7 +56,7 @@ impl Link {
     }
 
     /// It stands.
-    pub fn stands(&self, stream: Stream) -> &Stream {
+    pub fn stands(&self, stream: Channel) -> &Channel {
         self.stream.get_or_init(|| stream)
     }
 
@@ -64,7 +64,7 @@ impl Link {
     pub fn send(&self, frame: &Frame<'_>, now: Time) -> bool {
         let is_sent = self.out.push(frame);
         if is_sent {
-            self.silence.begin(now, self.out.written());
+            self.silence.begin(now, self.written());
         }
         is_sent
     }
@@ -79,11 +79,17 @@ impl Link {
         if now.since(self.began) < YOUNG || !self.silence.is_long(now) {
             return false;
         }
-        match self.stream.get().and_then(Stream::unacknowledged) {
-            Some(bytes) => self.silence.goes_on(now, self.out.written(), bytes),
+        match self.stream.get().and_then(Channel::unacknowledged) {
+            Some(bytes) => self.silence.goes_on(now, self.written(), bytes),
             // It does not stand yet, or nobody knows.
             None => true,
         }
+    }
+
+    /// Bytes that the kernel has taken, in all.
+    fn written(&self) -> u64 {
+        let plain = self.out.written();
+        self.stream.get().map_or(plain, |stream| stream.written(plain))
     }
 
     /// Whether datagrams get to this server by it.

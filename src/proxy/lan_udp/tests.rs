@@ -10,6 +10,7 @@ fn lan(servers: Vec<SocketAddr>) -> Rc<LanUdp> {
     let settings = Settings {
         servers,
         user: Uuid([7; 16]),
+        keys: None,
         when_down: WhenDown::Direct,
         down_after: Duration::from_secs(10),
     };

@@ -10,11 +10,11 @@ use super::*;
 use crate::sys::stream::Protocol;
 
 /// A connection of the relay's, and its other end.
-fn connected() -> (Stream, TcpStream) {
+fn connected() -> (Channel, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let to = listener.local_addr().unwrap();
     let ours = smol::block_on(Stream::connect(to, Protocol::Tcp, 0, Duration::from_secs(5))).unwrap();
-    (ours, listener.accept().unwrap().0)
+    (ours.into(), listener.accept().unwrap().0)
 }
 
 #[test]

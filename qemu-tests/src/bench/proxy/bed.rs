@@ -17,6 +17,8 @@ use crate::ns::{Ns, Running};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Contender {
     Bsbf,
+    /// The same, encrypted.
+    Encrypted,
     SingBox,
     /// Nobody: for what it is without a proxy.
     Plain,
@@ -24,11 +26,13 @@ pub enum Contender {
 
 impl Contender {
     /// In the order of the table's columns.
-    pub const ALL: [Contender; 3] = [Contender::Bsbf, Contender::SingBox, Contender::Plain];
+    pub const ALL: [Contender; 4] =
+        [Contender::Bsbf, Contender::Encrypted, Contender::SingBox, Contender::Plain];
 
     pub fn name(self) -> &'static str {
         match self {
             Contender::Bsbf => "bsbf",
+            Contender::Encrypted => "encrypted",
             Contender::SingBox => "sing-box",
             Contender::Plain => "plain",
         }
@@ -42,6 +46,17 @@ impl Contender {
 /// A host of the Internet.
 pub const HOST: &str = "9.9.9.9";
 const UUID: &str = "6ba85e17-9dad-410e-809f-00c04fd430c8";
+/// RFC 7748 section 6.1: the secret key and the public one of Alice, who is the client, and of Bob.
+const KEYS: [[&str; 2]; 2] = [
+    [
+        "77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a",
+        "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a",
+    ],
+    [
+        "5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb",
+        "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f",
+    ],
+];
 /// Until a contender listens.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -111,7 +126,8 @@ impl Proxy {
     ) -> Result<Option<Proxy>> {
         let proxy = match (contender, sing_box) {
             (Contender::Plain, _) => return Ok(None),
-            (Contender::Bsbf, _) => Proxy::ours(router, internet)?,
+            (Contender::Bsbf, _) => Proxy::ours(router, internet, false)?,
+            (Contender::Encrypted, _) => Proxy::ours(router, internet, true)?,
             (Contender::SingBox, Some(program)) => Proxy::theirs(program, router, internet)?,
             (Contender::SingBox, None) => return failed("SING_BOX names no program"),
         };
@@ -128,13 +144,21 @@ impl Proxy {
         }
     }
 
-    fn ours(router: &Ns, internet: &Ns) -> Result<Proxy> {
-        fs::write("/run/clients", format!("0 {UUID} -\n")).doing("write the list of clients")?;
+    fn ours(router: &Ns, internet: &Ns, is_encrypted: bool) -> Result<Proxy> {
+        let [of_client, of_server] = KEYS;
+        let list = format!("0 {UUID} -\n#key {UUID} {}\n", of_client[1]);
+        fs::write("/run/clients", list).doing("write the list of clients")?;
         fs::write("/run/uuid", UUID).doing("write the UUID")?;
+        fs::write("/run/key", of_client[0]).doing("write the client's key")?;
+        fs::write("/run/server.key", of_server[0]).doing("write the server's key")?;
         let binary = manager::binary()?;
         let server = ["proxy", "server", "--clients", "/run/clients", "--run-dir", "/run/server"];
-        let client =
-            ["proxy", "client", "--server", "203.0.113.1:32768", "--uuid-file", "/run/uuid", "--lan", "lan0"];
+        let server = [&server[..], &["--key-file", "/run/server.key"]].concat();
+        let at = if is_encrypted { "203.0.113.1:32767" } else { "203.0.113.1:32768" };
+        let mut client = vec!["proxy", "client", "--server", at, "--uuid-file", "/run/uuid", "--lan", "lan0"];
+        if is_encrypted {
+            client.extend(["--server-key", of_server[1], "--key-file", "/run/key"]);
+        }
         let server = start(internet, &binary, &server)?;
         Ok(Proxy { client: start(router, &binary, &client)?, server })
     }

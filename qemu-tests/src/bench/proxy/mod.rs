@@ -30,7 +30,7 @@ const RUNS: usize = 5;
 const HELP: &str = "\
 Usage: lab bench proxy [--runs N] [--only KIND,...]
 
-Measures bsbf-proxy, client and server, and sing-box in the same places, in turns; prints a table in Markdown.
+Measures bsbf-proxy, client and server, as it is and encrypted, and sing-box in the same places, in turns; prints a table in Markdown.
 
   --runs N         repetitions (5)
   --only KIND,...  bulk, connections, latency, memory or goodput
@@ -153,7 +153,7 @@ fn case(contender: &str, kind: &str) -> Result<ExitCode> {
 
 fn table(results: &Results, runs: usize, machine: &Machine) -> String {
     let mut page = String::from(
-        "| what | bsbf-proxy | sing-box | without a proxy | ours of sing-box's |\n|---|---|---|---|---|\n",
+        "| what | bsbf-proxy | encrypted | sing-box | without a proxy | ours of sing-box's |\n|---|---|---|---|---|---|\n",
     );
     for (name, title, unit) in QUANTITIES {
         let of = |contender| results.get(&(*name, contender)).and_then(|values| summary(values));
@@ -161,15 +161,15 @@ fn table(results: &Results, runs: usize, machine: &Machine) -> String {
         if all.iter().all(Option::is_none) {
             continue;
         }
-        let [ours, theirs, plain] = all.map(|summary| told(summary.as_ref(), unit, runs));
+        let [ours, encrypted, theirs, plain] = all.map(|summary| told(summary.as_ref(), unit, runs));
         let ratio = match all {
-            [Some(ours), Some(theirs), _] if theirs.median > 0.0 => {
+            [Some(ours), _, Some(theirs), _] if theirs.median > 0.0 => {
                 format!("{:.2}", ours.median / theirs.median)
             }
             _ => String::new(),
         };
         // Writing to a String cannot fail.
-        let _ = writeln!(page, "| {title} | {ours} | {theirs} | {plain} | {ratio} |");
+        let _ = writeln!(page, "| {title} | {ours} | {encrypted} | {theirs} | {plain} | {ratio} |");
     }
     let Machine { date, kernel, cpus, version, .. } = machine;
     let _ = writeln!(

@@ -69,7 +69,12 @@ pub fn run(args: Args) -> Outcome {
     }
     let signals = DaemonSignals::catch().map_err(|e| Error::new("catch", "signals", e))?;
     let executor = Rc::new(LocalExecutor::new());
-    let settings = Settings { allow_private: set.allow_private, port: set.port.map(NonZeroU16::get) };
+    let settings = Settings {
+        allow_private: set.allow_private,
+        port: set.port.map(NonZeroU16::get),
+        plain: true,
+        secure: None,
+    };
     let server = Server::new(executor.clone(), settings, descriptors);
     if let Err(e) = server.take(&list) {
         if !server.listens() {
