@@ -31,8 +31,9 @@ struct Sealed {
     opened: Vec<u8>,
     /// The other end has said all.
     has_ended: bool,
-    /// What has found no room of frames that carry so much.
+    /// Frames that have found no room, from this byte on, and how much they carry.
     unsent: Vec<u8>,
+    sent: usize,
     owed: usize,
 }
 
@@ -51,6 +52,7 @@ impl Channel {
             opened: Vec::new(),
             has_ended: false,
             unsent: Vec::new(),
+            sent: 0,
             owed: 0,
         };
         Channel { stream, sealed: Some(Box::new(RefCell::new(sealed))) }
@@ -306,11 +308,11 @@ impl Sealed {
 
     /// Sends what has found no room. Nothing is kept of it then.
     fn flush(&mut self, stream: &Stream) -> io::Result<()> {
-        while !self.unsent.is_empty() {
-            let sent = stream.try_write(&self.unsent)?;
-            self.unsent.drain(..sent);
+        while let Some(rest @ [_, ..]) = self.unsent.get(self.sent..) {
+            self.sent += stream.try_write(rest)?;
         }
         self.unsent = Vec::new();
+        self.sent = 0;
         Ok(())
     }
 }
