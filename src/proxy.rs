@@ -13,6 +13,8 @@ pub mod client_list;
 pub mod clients;
 mod frames;
 pub mod ipv6;
+pub mod join;
+pub mod key_files;
 mod lan_hosts;
 pub mod lan_udp;
 mod meter;
