@@ -16,6 +16,7 @@ use crate::logging;
 use crate::manager::RUN_DIR;
 use crate::proxy::accept;
 use crate::proxy::client::{Client, Settings, listening};
+use crate::proxy::greeting::Keys;
 use crate::proxy::ipv6;
 use crate::proxy::key_files;
 use crate::proxy::lan_udp::LanUdp;
@@ -205,16 +206,11 @@ pub fn run(args: Args) -> Outcome {
         return Err(Error::new("find", "a server", cause.concat()).with_exit(EXIT_USAGE));
     }
     let user = user(&set, &config)?;
-    let _keys = keys(&set)?;
+    let keys = keys(&set)?.map(|(own, servers)| Keys::new(own, servers));
     let ipv6 = set.ipv6.unwrap_or(Ipv6::Refuse);
     let rules = Rules { port: set.port, lan: devices(&set.lan), ipv6, quic: set.quic };
-    let settings = Settings {
-        servers: set.servers,
-        user,
-        keys: None,
-        when_down: set.when_down,
-        down_after: set.down_after,
-    };
+    let settings =
+        Settings { servers: set.servers, user, keys, when_down: set.when_down, down_after: set.down_after };
     let missing = caps::missing(&[Capability::NetAdmin]);
     if !missing.is_empty() {
         return Err(Error::new("be", "a transparent proxy", [&missing.concat(), " missing"].concat()));

@@ -70,7 +70,7 @@ pub fn run(args: Args) -> Outcome {
     config::load_proxy(&mut set, args.config.as_deref(), &args.given())?;
     let clients = PathBuf::from(set.clients.as_deref().unwrap_or(FILE));
     let list = client_list::read(&clients)?;
-    let _key = key(&set)?;
+    let own_key = key(&set)?;
     let run_dir = RunDir::open(&args.run_dir);
     let run_dir = run_dir.map_err(|e| Error::new("make", args.run_dir.display(), e))?;
     let _lock = lock(&run_dir, SERVER)?;
@@ -86,13 +86,16 @@ pub fn run(args: Args) -> Outcome {
     }
     let signals = DaemonSignals::catch().map_err(|e| Error::new("catch", "signals", e))?;
     let executor = Rc::new(LocalExecutor::new());
-    let settings = Settings {
-        allow_private: set.allow_private,
-        port: set.port.map(NonZeroU16::get),
-        plain: true,
-        secure: None,
-    };
+    let settings =
+        Settings { allow_private: set.allow_private, port: set.port.map(NonZeroU16::get), plain: set.plain };
     let server = Server::new(executor.clone(), settings, descriptors);
+    match own_key {
+        Some(key) => server.encrypt(set.secure_port, key),
+        None if !set.plain => {
+            log::warn!("nobody can come in before bsbf-add-client has made our key: 'plain' is 0")
+        }
+        None => {}
+    }
     if let Err(e) = server.take(&list) {
         if !server.listens() {
             return Err(e);
@@ -104,6 +107,14 @@ pub fn run(args: Args) -> Outcome {
     let path = clients.clone();
     let of = server.clone();
     let reread = move || {
+        if !of.encrypts() {
+            // With the first client that has a key, ours is made too.
+            match key(&set) {
+                Ok(Some(key)) => of.encrypt(set.secure_port, key),
+                Ok(None) => {}
+                Err(e) => log::error!("{e}"),
+            }
+        }
         // What is wrong changes nothing: those who are there stay.
         if let Err(e) = client_list::read(&path).and_then(|list| of.take(&list)) {
             log::error!("{e}");
