@@ -15,6 +15,8 @@ pub mod clients;
 mod frames;
 pub mod greeting;
 pub mod ipv6;
+pub mod join;
+pub mod key_files;
 mod lan_hosts;
 pub mod lan_udp;
 mod meter;

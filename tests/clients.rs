@@ -1,7 +1,7 @@
 //! The server's list of clients as its user keeps it, with others at the same time and with power cuts.
 
 // Tests make files and start programs, and end where they cannot.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::panic, clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -93,8 +93,8 @@ fn clients_are_added_listed_and_removed() {
     // As people write it.
     assert_eq!(server.done(&["remove-client", &one.to_uppercase().replace('-', "")]), "");
     let expected = format!(
-        "[{{\"id\":1,\"uuid\":\"{two}\",\"port\":32769,\"mbps\":50,\"name\":\"bus\\\"7\"}},\
-         {{\"id\":2,\"uuid\":\"{three}\",\"port\":32770,\"mbps\":100000,\"name\":\"\"}}]\n"
+        "[{{\"id\":1,\"uuid\":\"{two}\",\"port\":32769,\"mbps\":50,\"name\":\"bus\\\"7\",\"key\":null}},\
+         {{\"id\":2,\"uuid\":\"{three}\",\"port\":32770,\"mbps\":100000,\"name\":\"\",\"key\":null}}]\n"
     );
     assert_eq!(server.done(&["list-client", "--json"]), expected);
     let (code, out, err) = server.run(&["remove-client", one]);
@@ -112,14 +112,84 @@ fn a_token_is_all_that_a_client_needs() {
     let uuid = listed.split(' ').nth(1).unwrap();
     let expected = format!("vless://{uuid}@[2001:db8::1]:32768?encryption=none&type=tcp#bus%2B7\n");
     assert_eq!(token, expected);
-    let json = server.done(&["add-client", "7", "--json", "--address", "bond.example.org"]);
+    let json = server.done(&["add-client", "7", "--json", "--address", "bond.example.org", "--no-key"]);
+    let (json, join) = json.split_once(",\"join\":").unwrap();
+    assert!(join.starts_with("\"bsbf1:") && join.ends_with("\"}\n"), "{join}");
     let listed = server.done(&["list-client"]);
     let uuid = listed.lines().nth(1).unwrap().split(' ').nth(1).unwrap();
     let expected = format!(
-        "{{\"id\":1,\"uuid\":\"{uuid}\",\"port\":32769,\"mbps\":7,\"name\":\"\",\
-         \"token\":\"vless://{uuid}@bond.example.org:32769?encryption=none&type=tcp\"}}\n"
+        "{{\"id\":1,\"uuid\":\"{uuid}\",\"port\":32769,\"mbps\":7,\"name\":\"\",\"key\":null,\
+         \"token\":\"vless://{uuid}@bond.example.org:32769?encryption=none&type=tcp\""
     );
     assert_eq!(json, expected);
+}
+
+/// Where the server's settings are its own, and its key.
+fn keys(server: &Server, more: &str) -> String {
+    let file = server.0.join("config");
+    let key = server.0.join("etc/server.key");
+    fs::write(&file, format!("config proxy_server\n option key_file '{}'\n{more}", key.display())).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_join_token_makes_a_key_that_the_list_has_the_public_half_of() {
+    let server = Server::new("join");
+    let config = keys(&server, "");
+    let words = ["add-client", "--join", "--name", "home", "--address", "203.0.113.1", "--config", &config];
+    let token = server.done(&words);
+    let digits = token.strip_prefix("bsbf1:").and_then(|digits| digits.strip_suffix('\n')).unwrap();
+    assert!(digits.bytes().all(|b| b.is_ascii_alphanumeric()), "{token}");
+    let key = fs::read_to_string(server.0.join("etc/server.key")).unwrap();
+    assert_eq!((key.trim().len(), server.mode("etc/server.key")), (64, 0o600));
+    let text = server.text();
+    let [client, line] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+    let uuid = client.split(' ').nth(1).unwrap();
+    assert_eq!(client, format!("0 {uuid} - home"));
+    let public = line.strip_prefix(&format!("#key {uuid} ")).unwrap();
+    let listed = server.done(&["list-client", "--json"]);
+    assert!(listed.ends_with(&format!("\"name\":\"home\",\"key\":\"{public}\"}}]\n")), "{listed}");
+    assert_eq!(server.done(&["list-client"]), format!("0 {uuid} 32768 unlimited home\n"));
+
+    // Another one for the same client; the server's own stays.
+    let words = ["add-client", "--rekey", uuid, "--address", "203.0.113.1", "--config", &config];
+    let other = server.done(&words);
+    assert!(other.starts_with("bsbf1:") && other != token);
+    assert_eq!(fs::read_to_string(server.0.join("etc/server.key")).unwrap(), key);
+    let text = server.text();
+    assert!(text.starts_with(&format!("{client}\n#key {uuid} ")) && !text.contains(public), "{text}");
+    assert_eq!(text.lines().count(), 2);
+    let json = server.done(&[words.as_slice(), &["--json"]].concat());
+    assert!(json.contains(&format!("\"uuid\":\"{uuid}\"")) && json.contains("\"join\":\"bsbf1:"), "{json}");
+    assert_eq!(server.done(&["remove-client", uuid]), "");
+    assert_eq!(server.text(), "");
+    let (code, _, err) = server.run(&words);
+    assert_eq!((code, err), (1, format!("bsbf: cannot change {uuid}: there is no such client\n")));
+}
+
+#[test]
+fn no_key_is_made_that_nobody_would_know_or_use() {
+    let server = Server::new("keyless");
+    let config = keys(&server, "");
+    let uuid = server.add(&["--config", &config]);
+    server.done(&["add-client", "--token", "--address", "h", "--config", &config]);
+    server.done(&["add-client", "--join", "--no-key", "--address", "h", "--config", &config]);
+    let off = keys(&server, " option secure_port '0'\n");
+    server.done(&["add-client", "--join", "--address", "h", "--config", &off]);
+    assert!(!server.0.join("etc/server.key").exists() && !server.text().contains("#key"));
+    let before = server.text();
+    let only = "bsbf: cannot make a token: 'secure_port' is 0: nothing is encrypted here\n";
+    let rekey = ["add-client", "--rekey", &uuid, "--address", "h", "--config", &off];
+    assert_eq!(server.run(&rekey), (1, String::new(), only.to_owned()));
+    let closed = keys(&server, " option plain '0'\n");
+    let only = "bsbf: cannot make a token: 'plain' is 0: nobody comes in without a key\n";
+    let words = ["add-client", "--join", "--no-key", "--address", "h", "--config", &closed];
+    assert_eq!(server.run(&words), (1, String::new(), only.to_owned()));
+    // One that cannot be read is told, and not replaced.
+    fs::write(server.0.join("etc/server.key"), "old").unwrap();
+    let (code, _, err) = server.run(&["add-client", "--join", "--address", "h", "--config", &closed]);
+    assert_eq!((code, err.contains("a key and nothing else expected")), (1, true), "{err}");
+    assert_eq!(server.text(), before);
 }
 
 #[test]
@@ -136,6 +206,11 @@ fn wrong_words_change_nothing() {
         vec!["add-client", "--name", "a b"],
         vec!["add-client", "--name", "a\nb"],
         vec!["add-client", "--name", "#a"],
+        vec!["add-client", "--join", "--token", "--address", "h"],
+        vec!["add-client", "--join", "--json", "--address", "h"],
+        vec!["add-client", "--rekey", "6ba85e17", "--address", "h"],
+        vec!["add-client", "--rekey", &uuid, "--no-key", "--address", "h"],
+        vec!["add-client", "5", "--rekey", &uuid, "--address", "h"],
         vec!["add-client", "--name", &long],
         vec!["add-client", "--address", "a@b"],
         vec!["add-client", "--token", "--json"],

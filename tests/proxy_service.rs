@@ -121,10 +121,10 @@ fn an_enabled_one_starts_and_whenever_it_ends_again() {
         }
     }
     let told = router.started("bsbf-proxy", ENABLED);
-    assert_eq!(parameter(&told, "file"), "/etc/bsbf/uuid");
+    assert_eq!(parameter(&told, "file"), "/etc/bsbf/uuid /etc/bsbf/key");
     assert_eq!(parameter(&told, "term_timeout"), "10");
-    let elsewhere = [ENABLED, " option uuid_file '/root/uuid'\n"].concat();
-    assert_eq!(parameter(&router.started("bsbf-proxy", &elsewhere), "file"), "/root/uuid");
+    let elsewhere = [ENABLED, " option uuid_file '/root/uuid'\n option key_file '/root/key'\n"].concat();
+    assert_eq!(parameter(&router.started("bsbf-proxy", &elsewhere), "file"), "/root/uuid /root/key");
 }
 
 /// procd starts anew what it is given otherwise than before.

@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
+use bsbf_noise::keys::PublicKey;
+
 use super::options::boolean;
 use crate::wire::tproxy::{Ipv6, LanName, Quic, USUAL_PORT, WhenDown};
 use crate::wire::uci::Package;
@@ -16,6 +18,8 @@ use crate::wire::vless::Uuid;
 const MAX_SERVERS: usize = 8;
 /// Unless told otherwise.
 const DOWN_AFTER: Duration = Duration::from_secs(10);
+/// Just below the clients' own ports: one range for a firewall.
+const SECURE_PORT: u16 = 32767;
 
 /// What a section of some type sets.
 pub trait Options {
@@ -53,6 +57,12 @@ pub struct Client {
     pub uuid: Option<Uuid>,
     /// The file that has it else, by its whole path.
     pub uuid_file: Option<String>,
+    /// What is carried is encrypted, where there are keys.
+    pub encryption: bool,
+    /// What the servers are known by.
+    pub server_key: Option<PublicKey>,
+    /// The file with our own key, by its whole path.
+    pub key_file: Option<String>,
     /// Devices or networks of the LAN; never empty.
     pub lan: Vec<LanName>,
     /// Where the firewall brings the LAN's packets to.
@@ -74,6 +84,9 @@ impl Default for Client {
             servers: Vec::new(),
             uuid: None,
             uuid_file: None,
+            encryption: true,
+            server_key: None,
+            key_file: None,
             lan: vec![LanName::usual()],
             port: USUAL_PORT,
             ipv6: None,
@@ -99,6 +112,13 @@ impl Options for Client {
                 self.uuid = Some(uuid.ok_or("a UUID expected, 32 hexadecimal digits")?);
             }
             "uuid_file" => self.uuid_file = Some(path(one(values)?)?),
+            "encryption" => self.encryption = boolean(one(values)?)?,
+            // It may be the secret one that was tried.
+            "server_key" => {
+                let key = PublicKey::parse(one(values)?);
+                self.server_key = Some(key.ok_or("a public key expected, 64 hexadecimal digits")?);
+            }
+            "key_file" => self.key_file = Some(path(one(values)?)?),
             "lan" => self.lan = lan(values)?,
             "port" => self.port = port(one(values)?)?,
             "quic" => self.quic = one(values)?.parse()?,
@@ -116,6 +136,9 @@ impl Options for Client {
             "server",
             "uuid",
             "uuid_file",
+            "encryption",
+            "server_key",
+            "key_file",
             "lan",
             "port",
             "quic",
@@ -137,7 +160,7 @@ impl Options for Client {
 }
 
 /// The server's.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Server {
     /// As the client's.
     pub enabled: bool,
@@ -147,6 +170,26 @@ pub struct Server {
     pub port: Option<NonZeroU16>,
     /// Clients reach this machine and private networks.
     pub allow_private: bool,
+    /// The file with our key, by its whole path.
+    pub key_file: Option<String>,
+    /// Where encrypted connections come in; nowhere if it is 0.
+    pub secure_port: u16,
+    /// Those that are not encrypted come in too.
+    pub plain: bool,
+}
+
+impl Default for Server {
+    fn default() -> Server {
+        Server {
+            enabled: false,
+            clients: None,
+            port: None,
+            allow_private: false,
+            key_file: None,
+            secure_port: SECURE_PORT,
+            plain: true,
+        }
+    }
 }
 
 impl Options for Server {
@@ -160,13 +203,25 @@ impl Options for Server {
             "clients" => self.clients = Some(path(one(values)?)?),
             "port" => self.port = Some(port(one(values)?)?),
             "allow_private" => self.allow_private = boolean(one(values)?)?,
+            "key_file" => self.key_file = Some(path(one(values)?)?),
+            "secure_port" => self.secure_port = port_or_none(one(values)?)?,
+            "plain" => self.plain = boolean(one(values)?)?,
             _ => return unknown(option),
         }
         Ok(())
     }
 
     fn knows(&self, option: &str) -> bool {
-        ["enabled", "clients", "port", "allow_private"].contains(&option)
+        let all = ["enabled", "clients", "port", "allow_private", "key_file", "secure_port", "plain"];
+        all.contains(&option)
+    }
+
+    fn contradiction(&self) -> Option<(&'static str, &'static str)> {
+        if self.port.is_some_and(|port| port.get() == self.secure_port) {
+            return Some(("secure_port", "it is 'port' too: another one expected"));
+        }
+        let none = self.secure_port == 0 && !self.plain;
+        none.then_some(("plain", "'secure_port' is 0 too: nobody could come in"))
     }
 }
 
@@ -261,6 +316,11 @@ fn lan(values: &[&str]) -> Result<Vec<LanName>, String> {
 
 fn port(text: &str) -> Result<NonZeroU16, String> {
     text.parse().map_err(|_| is_not(text, "a port from 1 to 65535"))
+}
+
+/// 0 for none.
+fn port_or_none(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| is_not(text, "a port from 1 to 65535, or 0"))
 }
 
 /// Nothing for what is found out.

@@ -332,6 +332,9 @@ fn the_proxys_sections_set_every_option() {
         list server '203.0.113.1:32768'
         list server '[2001:db8::1]:443'
         option uuid_file '/etc/uuid'
+        option encryption '0'
+        option server_key '8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a'
+        option key_file '/etc/key'
         list lan 'lan'
         list lan 'br-guest'
         option port '1080'
@@ -343,7 +346,10 @@ fn the_proxys_sections_set_every_option() {
         option enabled 'yes'
         option clients '/srv/clients'
         option port '443'
-        option allow_private 'on'",
+        option allow_private 'on'
+        option key_file '/srv/key'
+        option secure_port '444'
+        option plain '0'",
     )
     .unwrap();
     let servers: Vec<String> = client.servers.iter().map(ToString::to_string).collect();
@@ -354,12 +360,21 @@ fn the_proxys_sections_set_every_option() {
     assert_eq!((client.uuid_file.as_deref(), client.port.get()), (Some("/etc/uuid"), 1080));
     assert_eq!((client.quic, client.when_down), (Quic::Proxy, WhenDown::Reject));
     assert_eq!(client.down_after, Duration::from_secs(30));
+    let key = client.server_key.map(|key| key.text());
+    let expected = "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a";
+    assert_eq!((key.as_deref(), client.key_file.as_deref()), (Some(expected), Some("/etc/key")));
+    assert!(!client.encryption && proxy::Client::default().encryption);
     assert!(server.enabled && server.allow_private);
     let port = server.port.map(std::num::NonZeroU16::get);
     assert_eq!((server.clients.as_deref(), port), (Some("/srv/clients"), Some(443)));
+    assert_eq!(
+        (server.key_file.as_deref(), server.secure_port, server.plain),
+        (Some("/srv/key"), 444, false)
+    );
     let (client, server) = proxies("config proxy\n option uuid '6ba85e179dad410e809f00c04fd430c8'").unwrap();
     assert!(client.uuid.is_some() && client.uuid_file.is_none() && !client.enabled);
     assert_eq!(server, proxy::Server::default());
+    assert_eq!((server.secure_port, server.plain), (32767, true));
     assert_eq!(proxies("config bond\n option port '1'").unwrap().0, proxy::Client::default());
 }
 
@@ -376,6 +391,12 @@ fn what_is_wrong_with_the_proxys_sections_is_told_with_its_line() {
         ("config proxy\n list server '1.1.1.1:0'", "line 2: '1.1.1.1:0' is not ADDR:PORT or [ADDR6]:PORT"),
         // A secret that is misspelt is one all the same.
         ("config proxy\n option uuid '6ba85e17'", "line 2: a UUID expected, 32 hexadecimal digits"),
+        ("config proxy\n option encryption 'tls'", "line 2: 'tls' is not 0 or 1"),
+        (
+            "config proxy\n option server_key '8520f009'",
+            "line 2: a public key expected, 64 hexadecimal digits",
+        ),
+        ("config proxy\n option key_file 'key'", "line 2: 'key' is not a path from / on"),
         ("config proxy\n option uuid_file 'uuid'", "line 2: 'uuid' is not a path from / on"),
         ("config proxy\n option uuid_file '/a\tb'", "line 2: '/a\tb' is not a path from / on"),
         (
@@ -403,6 +424,20 @@ fn what_is_wrong_with_the_proxys_sections_is_told_with_its_line() {
         ("config proxy_server\n option clients 'c'", "line 2: 'c' is not a path from / on"),
         ("config proxy_server\n option port '0'", "line 2: '0' is not a port from 1 to 65535"),
         ("config proxy_server\n option allow_private 'no way'", "line 2: 'no way' is not 0 or 1"),
+        ("config proxy_server\n option key_file 'key'", "line 2: 'key' is not a path from / on"),
+        (
+            "config proxy_server\n option secure_port '65536'",
+            "line 2: '65536' is not a port from 1 to 65535, or 0",
+        ),
+        ("config proxy_server\n option plain 'never'", "line 2: 'never' is not 0 or 1"),
+        (
+            "config proxy_server\n option secure_port '0'\n option plain '0'",
+            "line 3: 'secure_port' is 0 too: nobody could come in",
+        ),
+        (
+            "config proxy_server\n option port '443'\n option secure_port '443'",
+            "line 3: it is 'port' too: another one expected",
+        ),
         (
             "config proxy_server\nconfig proxy_server 'b'",
             "line 2: there is a section 'proxy_server' in line 1",
@@ -487,8 +522,8 @@ fn the_package_ships_the_proxy_disabled_and_shows_every_option() {
             let (client, server) =
                 proxies(&format!("config {kind}\n{line}")).unwrap_or_else(|e| panic!("{e:?}"));
             let changes = (client, server) != (proxy::Client::default(), proxy::Server::default());
-            let has_no_default =
-                ["server", "uuid", "uuid_file", "clients"].contains(&line.split(' ').nth(1).unwrap());
+            let has_no_default = ["server", "uuid", "uuid_file", "server_key", "key_file", "clients"]
+                .contains(&line.split(' ').nth(1).unwrap());
             let is_default = !has_no_default && line != "option port '443'";
             assert_eq!(changes, !is_default, "{line}");
         }

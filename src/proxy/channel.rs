@@ -31,8 +31,9 @@ struct Sealed {
     opened: Vec<u8>,
     /// The other end has said all.
     has_ended: bool,
-    /// What has found no room of frames that carry so much.
+    /// Frames that have found no room, from this byte on, and how much they carry.
     unsent: Vec<u8>,
+    sent: usize,
     owed: usize,
     /// Bytes that have left.
     left: u64,
@@ -53,6 +54,7 @@ impl Channel {
             opened: Vec::new(),
             has_ended: false,
             unsent: Vec::new(),
+            sent: 0,
             owed: 0,
             left: 0,
         };
@@ -320,12 +322,13 @@ impl Sealed {
 
     /// Sends what has found no room. Nothing is kept of it then.
     fn flush(&mut self, stream: &Stream) -> io::Result<()> {
-        while !self.unsent.is_empty() {
-            let sent = stream.try_write(&self.unsent)?;
+        while let Some(rest @ [_, ..]) = self.unsent.get(self.sent..) {
+            let sent = stream.try_write(rest)?;
             self.left += sent as u64;
-            self.unsent.drain(..sent);
+            self.sent += sent;
         }
         self.unsent = Vec::new();
+        self.sent = 0;
         Ok(())
     }
 }

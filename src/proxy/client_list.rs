@@ -9,7 +9,7 @@ use crate::sys::files;
 
 /// Where it is unless `--file` or `--clients` says otherwise.
 pub const FILE: &str = "/etc/bsbf/clients";
-/// In mebibytes: with the longest names all clients take two.
+/// In mebibytes: with the longest names, and keys, all clients take under four.
 const MOST: u32 = 4;
 
 /// The list; without the file nobody is in it.

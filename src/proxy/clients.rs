@@ -4,13 +4,16 @@
 //! nobody else's as long as the client is there, and the lowest free one is the next client's.
 //!
 //! The text has a line each, `ID UUID MBPS [NAME]`, where MBPS is `-` without a limit. Empty lines and lines that begin
-//! with `#` say nothing.
+//! with `#` say nothing, but for `#key UUID KEY`: by this public key the client with that UUID is known where connections
+//! are encrypted. Programs from before there were keys take it for a note, and let the client in as ever; they leave it
+//! out when they write the list anew.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 
 use bsbf_noise::keys::PublicKey;
 
+use crate::wire::hash::fnv1a;
 use crate::wire::vless::Uuid;
 
 /// So many clients may be there: their ports are the upper half of all.
@@ -23,7 +26,9 @@ pub const MOST_MBPS: u32 = 100_000;
 const LONGEST_NAME: usize = 64;
 
 /// What is first in the text: whoever edits it learns what he may.
-const HEAD: &str = "# ID UUID MBPS NAME of each client. bsbf-add-client and bsbf-remove-client write this file anew: notes go into names.\n";
+const HEAD: &str = "# ID UUID MBPS NAME of each client, and #key UUID KEY of each that has one. bsbf-add-client and bsbf-remove-client write this file anew: notes go into names.\n";
+/// What a line with a key begins with.
+const KEY: &str = "#key";
 
 /// Somebody who is let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,12 +148,17 @@ impl Clients {
     pub fn parse(text: &str) -> Result<Clients, (usize, String)> {
         let mut clients = Clients::default();
         let mut known = Known(vec![None; PLACES]);
+        let mut keys = Vec::new();
         for (line, text) in (1..).zip(text.lines()) {
+            if let Some((uuid, key)) = key(text).map_err(|wrong| (line, wrong))? {
+                keys.push((line, uuid, key));
+                continue;
+            }
             if text.trim_start().starts_with('#') || text.trim().is_empty() {
                 continue;
             }
             let client = client(text).map_err(|wrong| (line, wrong))?;
-            if let Some(other) = known.note(&client, &clients) {
+            if let Some(other) = known.note(client.id, &client.uuid.0, &|id| clients.is(id, &client.uuid)) {
                 return Err((line, ["its UUID is that of client ", &other.to_string()].concat()));
             }
             let id = client.id;
@@ -156,7 +166,27 @@ impl Clients {
                 return Err((line, ["there is a client ", &id.to_string(), " already"].concat()));
             }
         }
+        clients.take_keys(&keys, &known)?;
         Ok(clients)
+    }
+
+    /// Gives the keys to their clients, by their UUIDs.
+    fn take_keys(&mut self, keys: &[(usize, Uuid, PublicKey)], uuids: &Known) -> Result<(), (usize, String)> {
+        let mut known = Known(vec![None; if keys.is_empty() { 0 } else { PLACES }]);
+        for (line, uuid, key) in keys {
+            // That of a client whose line somebody took out by hand is nobody's.
+            let Some(id) = uuids.find(&uuid.0, &|id| self.is(id, uuid)) else { continue };
+            let has = |id| self.get(id).is_some_and(|client| client.key == Some(*key));
+            if let Some(other) = known.note(id, key.bytes(), &has) {
+                return Err((*line, ["its key is that of client ", &other.to_string()].concat()));
+            }
+            if let Some(Some(client)) = self.places.get_mut(usize::from(id))
+                && client.key.replace(*key).is_some()
+            {
+                return Err((*line, ["client ", &id.to_string(), " has a key already"].concat()));
+            }
+        }
+        Ok(())
     }
 
     /// The text that [`Clients::parse`] reads.
@@ -164,8 +194,11 @@ impl Clients {
         let mut text = String::from(HEAD);
         for client in self.iter() {
             let [id, uuid, _, mbps, name] = client.words("-");
-            text += [id, uuid, mbps, name].join(" ").trim_end();
+            text += [&*id, &uuid, &mbps, &name].join(" ").trim_end();
             text.push('\n');
+            if let Some(key) = &client.key {
+                text += &[KEY, " ", &uuid, " ", &key.text(), "\n"].concat();
+            }
         }
         text
     }
@@ -188,6 +221,13 @@ impl Clients {
             .map_err(|()| "its number is taken")
     }
 
+    /// Has the client with this UUID known by this key, or by none, from now on.
+    pub fn known_by(&mut self, uuid: &Uuid, key: Option<PublicKey>) -> Option<Client> {
+        let client = self.places.iter_mut().flatten().find(|client| client.uuid == *uuid)?;
+        client.key = key;
+        Some(client.clone())
+    }
+
     /// Forgets the client with this UUID, and gives what was known of it.
     pub fn remove(&mut self, uuid: &Uuid) -> Option<Client> {
         let has = |place: &&mut Option<Client>| place.as_ref().is_some_and(|client| client.uuid == *uuid);
@@ -208,6 +248,11 @@ impl Clients {
         self.places.get(usize::from(id))?.as_ref()
     }
 
+    /// Whether the client with this number has this UUID.
+    fn is(&self, id: u16, uuid: &Uuid) -> bool {
+        self.get(id).is_some_and(|client| client.uuid == *uuid)
+    }
+
     /// Puts a client at its place, unless another is there.
     fn place(&mut self, client: Client) -> Result<&Client, ()> {
         let index = usize::from(client.id);
@@ -224,30 +269,51 @@ impl Clients {
 /// Twice as many as there may be clients.
 const PLACES: usize = 2 * MOST as usize;
 
-/// Clients' numbers, each at the place that its UUID's hash names or, if that is taken, at the next free one: comparing
-/// each with each takes seconds where there are many, and sorting them takes 3 KB of code.
+/// Clients' numbers, each at the place that the hash of its UUID, or its key, names or, if that is taken, at the next free
+/// one: comparing each with each takes seconds where there are many, and sorting them takes 3 KB of code.
 struct Known(Vec<Option<u16>>);
 
 impl Known {
-    /// Notes a client that is not there yet; gives the one that has its UUID instead, if there is one.
-    fn note(&mut self, client: &Client, clients: &Clients) -> Option<u16> {
-        // FNV-1a.
-        let mix = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(16_777_619);
-        let hash = client.uuid.0.iter().fold(2_166_136_261, mix);
-        let (before, from) = self.0.split_at_mut(hash as usize % PLACES);
-        for place in from.iter_mut().chain(before) {
-            match *place {
-                None => {
-                    *place = Some(client.id);
-                    return None;
-                }
-                Some(id) if clients.get(id).is_some_and(|other| other.uuid == client.uuid) => {
-                    return Some(id);
-                }
+    /// Notes a client by these bytes, unless another `has` them, who is given then.
+    fn note(&mut self, id: u16, bytes: &[u8], has: &dyn Fn(u16) -> bool) -> Option<u16> {
+        let free = match self.search(bytes, has) {
+            Ok(other) => return Some(other),
+            Err(free) => free,
+        };
+        if let Some(place) = self.0.get_mut(free) {
+            *place = Some(id);
+        }
+        None
+    }
+
+    /// Who `has` these bytes.
+    fn find(&self, bytes: &[u8], has: &dyn Fn(u16) -> bool) -> Option<u16> {
+        self.search(bytes, has).ok()
+    }
+
+    /// Who has them, or else the place that is free for whoever does.
+    fn search(&self, bytes: &[u8], has: &dyn Fn(u16) -> bool) -> Result<u16, usize> {
+        let first = fnv1a(bytes) as usize % PLACES;
+        for place in (first..PLACES).chain(0..first) {
+            match self.0.get(place).copied().flatten() {
+                None => return Err(place),
+                Some(id) if has(id) => return Ok(id),
                 Some(_) => {}
             }
         }
-        None
+        Err(PLACES)
+    }
+}
+
+/// What a line says of a key, and whose it is; nothing if it says nothing of one.
+fn key(line: &str) -> Result<Option<(Uuid, PublicKey)>, String> {
+    let mut words = line.split_whitespace();
+    // People may have written notes that begin so.
+    let (Some(KEY), Some(uuid)) = (words.next(), words.next().and_then(Uuid::parse)) else { return Ok(None) };
+    let key = words.next().and_then(PublicKey::parse);
+    match (key, words.next()) {
+        (Some(key), None) => Ok(Some((uuid, key))),
+        _ => Err("#key UUID KEY expected, where a key is 64 hexadecimal digits".to_owned()),
     }
 }
 

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bsbf_noise::handshake::Identity;
+use bsbf_noise::keys::SecretKey;
 use smol::Task;
 use smol::future::{self, FutureExt};
 
@@ -48,8 +49,6 @@ pub struct Settings {
     pub port: Option<u16>,
     /// Whether they come in there; if not, only encrypted.
     pub plain: bool,
-    /// Where encrypted connections come in, and by which key the server is known there.
-    pub secure: Option<(u16, Identity)>,
 }
 
 /// A running server.
@@ -57,6 +56,8 @@ pub struct Server {
     pub(super) executor: Executor,
     pub(super) settings: Settings,
     pub(super) accounts: RefCell<Accounts>,
+    /// Where encrypted connections come in, and who the server is there; once it has a key.
+    pub(super) secure: OnceCell<(u16, Identity)>,
     /// What clients have open takes of it.
     room: Rc<Room>,
     /// Where there should be a listener, and whether one is missing.
@@ -77,6 +78,7 @@ impl Server {
             executor,
             settings,
             accounts: RefCell::new(Accounts::new(room.clone())),
+            secure: OnceCell::new(),
             room,
             wanted: RefCell::default(),
             missing: Cell::new(false),
@@ -84,6 +86,16 @@ impl Server {
             waiting: RefCell::default(),
             next: Cell::new(0),
         })
+    }
+
+    /// Whether it has a key.
+    pub fn encrypts(&self) -> bool {
+        self.secure.get().is_some()
+    }
+
+    /// Lets encrypted connections in too, at this port, from the next list on. A key that it has stays.
+    pub fn encrypt(&self, port: u16, key: SecretKey) {
+        let _ = self.secure.set((port, Identity::new(key)));
     }
 
     /// Whether somebody can come in.
@@ -116,7 +128,7 @@ impl Server {
             (true, Some(port)) => HashSet::from([port]),
             (true, None) => list.iter().map(Client::port).collect(),
         };
-        wanted.extend(self.settings.secure.iter().map(|(port, _)| *port));
+        wanted.extend(self.secure.get().map(|(port, _)| *port));
         self.wanted.replace(wanted);
         self.listen_at_all()
     }

@@ -31,7 +31,7 @@ pub struct Met {
 impl Server {
     /// Hears from somebody at this port who he is, and what he wants.
     pub(super) async fn meet(&self, stream: Stream, port: u16) -> io::Result<Met> {
-        match &self.settings.secure {
+        match self.secure.get() {
             Some((secure, identity)) if *secure == port => {
                 let (account, stream) = self.greet(stream, identity).await?;
                 let (request, rest) = request(&stream).await?;

@@ -216,7 +216,7 @@ mod tests {
     impl Client {
         /// Of a server with so many descriptors.
         fn new(descriptors: usize) -> Client {
-            let settings = Settings { allow_private: true, port: None, plain: true, secure: None };
+            let settings = Settings { allow_private: true, port: None, plain: true };
             let server = Server::new(Rc::new(LocalExecutor::new()), settings, descriptors);
             let room = Rc::new(Room::new(descriptors));
             let mut accounts = Accounts::new(room.clone());

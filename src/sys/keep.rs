@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::fcntl::{Flock, FlockArg};
 
@@ -29,6 +30,27 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// As [`replace`].
 pub fn replace_secrets(path: &Path, bytes: &[u8]) -> io::Result<()> {
     put(path, bytes, 0o600)
+}
+
+/// Makes a file of secrets, whole or not at all, unless there is one; others may do so at the same time.
+///
+/// # Errors
+/// What the system says; that there is one is no error.
+pub fn make_secrets(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    /// Each thread has a name of its own for its file.
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+    let [us, count] = [std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)].map(|n| n.to_string());
+    let new = dir.join([".", &name, ".", &us, "-", &count].concat());
+    let _ = fs::remove_file(&new);
+    // Unlike rename(2), link(2) replaces nothing.
+    let made = write(&new, bytes, 0o600).and_then(|()| fs::hard_link(&new, path));
+    let _ = fs::remove_file(&new);
+    match made {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => sync_names(dir),
+    }
 }
 
 fn put(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! Bytes and text to values and back. No I/O, never a panic on input.
 
 pub mod calendar;
+pub mod hash;
 pub mod icmp;
 pub mod lines;
 pub mod mptcp_pm;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use argh::FromArgs;
+use bsbf_noise::keys::{PublicKey, SecretKey};
 use smol::LocalExecutor;
 
 use super::{CLIENT, attend, listen, lock};
@@ -15,7 +16,9 @@ use crate::logging;
 use crate::manager::RUN_DIR;
 use crate::proxy::accept;
 use crate::proxy::client::{Client, Settings, listening};
+use crate::proxy::greeting::Keys;
 use crate::proxy::ipv6;
+use crate::proxy::key_files;
 use crate::proxy::lan_udp::LanUdp;
 use crate::proxy_rules::{self, Firewall};
 use crate::sys::caps::{self, Capability};
@@ -49,6 +52,15 @@ pub struct Args {
     /// file with our UUID there, of mode 0600 (default: /etc/bsbf/uuid)
     #[argh(option, arg_name = "file")]
     uuid_file: Option<String>,
+    /// what the servers are known by, 64 hexadecimal digits: what is carried is encrypted then (default: none)
+    #[argh(option, arg_name = "key")]
+    server_key: Option<String>,
+    /// file with our own key, of mode 0600 (default: /etc/bsbf/key)
+    #[argh(option, arg_name = "file")]
+    key_file: Option<String>,
+    /// speak to the servers' ports for plain VLESS, whatever keys there are
+    #[argh(switch)]
+    no_encryption: bool,
     /// a device or network of the LAN, again for each (default: br-lan)
     #[argh(option, arg_name = "iface")]
     lan: Vec<String>,
@@ -93,10 +105,16 @@ impl Args {
                 given.push((option, values.clone()));
             }
         }
-        if let Some(file) = &self.uuid_file {
-            given.push(("uuid_file", vec![files::absolute(file)]));
+        for (option, file) in [("uuid_file", &self.uuid_file), ("key_file", &self.key_file)] {
+            if let Some(file) = file {
+                given.push((option, vec![files::absolute(file)]));
+            }
+        }
+        if self.no_encryption {
+            given.push(("encryption", vec![String::from("0")]));
         }
         for (option, value) in [
+            ("server_key", &self.server_key),
             ("port", &self.port),
             ("ipv6", &self.ipv6),
             ("quic", &self.quic),
@@ -124,6 +142,13 @@ fn user(set: &config::proxy::Client, config: &Path) -> Result<Uuid, Error> {
     warn_of_readers(file);
     let user = std::str::from_utf8(&text).ok().and_then(|text| Uuid::parse(text.trim()));
     user.ok_or_else(|| Error::new("use", file.display(), "a UUID and nothing else expected"))
+}
+
+/// Our key, and that of the servers; nothing where what is carried is not to be encrypted.
+fn keys(set: &config::proxy::Client) -> Result<Option<(SecretKey, PublicKey)>, Error> {
+    let Some(servers) = set.server_key.filter(|_| set.encryption) else { return Ok(None) };
+    let file = Path::new(set.key_file.as_deref().unwrap_or(key_files::CLIENT));
+    Ok(Some((key_files::read(file)?, servers)))
 }
 
 /// Who has the UUID is let in by the server.
@@ -181,15 +206,11 @@ pub fn run(args: Args) -> Outcome {
         return Err(Error::new("find", "a server", cause.concat()).with_exit(EXIT_USAGE));
     }
     let user = user(&set, &config)?;
+    let keys = keys(&set)?.map(|(own, servers)| Keys::new(own, servers));
     let ipv6 = set.ipv6.unwrap_or(Ipv6::Refuse);
     let rules = Rules { port: set.port, lan: devices(&set.lan), ipv6, quic: set.quic };
-    let settings = Settings {
-        servers: set.servers,
-        user,
-        keys: None,
-        when_down: set.when_down,
-        down_after: set.down_after,
-    };
+    let settings =
+        Settings { servers: set.servers, user, keys, when_down: set.when_down, down_after: set.down_after };
     let missing = caps::missing(&[Capability::NetAdmin]);
     if !missing.is_empty() {
         return Err(Error::new("be", "a transparent proxy", [&missing.concat(), " missing"].concat()));

@@ -15,7 +15,7 @@ mod daemon;
 #[derive(FromArgs)]
 #[argh(
     example = "{command_name}\n{command_name} --port 443",
-    note = "Reads /etc/config/bsbf, else /etc/bsbf/bsbf: a section 'config proxy_server' with the options clients, port and allow_private. Arguments override it.",
+    note = "Reads /etc/config/bsbf, else /etc/bsbf/bsbf: a section 'config proxy_server' with the options clients, port, allow_private, key_file, secure_port and plain. Arguments override it.",
     note = "Clients that bsbf-add-client adds are let in at once, and those that bsbf-remove-client removes are cut off.",
     note = "Sets the kernel's MPTCP limits, and keeps clients' ports from being used for anything else.",
     note = "Exit codes: 0 ended by a signal, 1 failed, 2 wrong arguments, 4 another one runs."
@@ -31,6 +31,15 @@ pub struct Args {
     /// let clients reach private networks and this machine's loopback
     #[argh(switch)]
     allow_private: bool,
+    /// file with our key, as bsbf-add-client makes it, of mode 0600 (default: /etc/bsbf/server.key)
+    #[argh(option, arg_name = "file")]
+    key_file: Option<String>,
+    /// where encrypted connections come in once there is a key; 0: nowhere (default: 32767)
+    #[argh(option, arg_name = "port")]
+    secure_port: Option<String>,
+    /// let nobody in whose connections are not encrypted
+    #[argh(switch)]
+    no_plain: bool,
     /// settings file (default: see below)
     #[argh(option, arg_name = "file")]
     config: Option<PathBuf>,

@@ -65,6 +65,53 @@ fn what_is_wrong_is_told_with_its_line() {
     }
 }
 
+/// The public key whose last byte this is.
+fn public(n: u8) -> PublicKey {
+    PublicKey::new(&[[0; 31].as_slice(), &[n]].concat()).unwrap()
+}
+
+#[test]
+fn a_key_stands_in_a_line_that_older_programs_take_for_a_note() {
+    let mut clients = Clients::default();
+    clients.add(uuid(1), None, "").unwrap();
+    clients.add(uuid(2), limit(50), "bus-7").unwrap();
+    assert_eq!(clients.known_by(&uuid(3), Some(public(1))), None);
+    let before = clients.clone();
+    assert_eq!(clients.known_by(&uuid(1), Some(public(1))).and_then(|it| it.key), Some(public(1)));
+    let line = format!("#key {} {}", uuid(1).text(), public(1).text());
+    let lines: Vec<String> = clients.text().lines().map(str::to_owned).collect();
+    assert_eq!(lines[2], line);
+    assert!(lines[2].starts_with('#') && lines.len() == 4, "{lines:?}");
+    assert_eq!(Clients::parse(&clients.text()), Ok(clients.clone()));
+    // In any order, for people sort.
+    let backwards: Vec<&str> = lines.iter().rev().map(String::as_str).collect();
+    assert_eq!(Clients::parse(&backwards.join("\n")), Ok(clients.clone()));
+    // As an older program leaves the file.
+    let rest: Vec<&str> = lines.iter().map(String::as_str).filter(|text| *text != line).collect();
+    assert_eq!(Clients::parse(&rest.join("\n")), Ok(before));
+    // That of nobody, and notes of people.
+    let notes = format!("{}#key of the bus\n#key {} {}\n", clients.text(), uuid(9).text(), public(9).text());
+    assert_eq!(Clients::parse(&notes), Ok(clients));
+}
+
+#[test]
+fn what_is_wrong_with_a_key_is_told_with_its_line() {
+    let [one, two] = [uuid(1).text(), uuid(2).text()];
+    let key = public(1).text();
+    let expected = "#key UUID KEY expected, where a key is 64 hexadecimal digits";
+    for (line, wrong) in [
+        (format!("#key {one}"), expected),
+        (format!("#key {one} {}", &key[1..]), expected),
+        (format!("#key {one} {key} x"), expected),
+        (format!("#key {two} {key}"), "its key is that of client 0"),
+        (format!("#key {one} {key}"), "its key is that of client 0"),
+        (format!("#key {one} {}", public(2).text()), "client 0 has a key already"),
+    ] {
+        let text = format!("0 {one} -\n1 {two} -\n#key {one} {key}\n{line}\n");
+        assert_eq!(Clients::parse(&text), Err((4, wrong.to_owned())), "{line}");
+    }
+}
+
 #[test]
 fn the_first_line_that_repeats_another_is_told() {
     let line = |id: u32, n: u32| format!("{id} {} -\n", uuid(n).text());
@@ -90,8 +137,13 @@ fn numbers_are_the_lowest_free_ones_until_none_is() {
 
 #[test]
 fn the_whole_of_all_clients_is_read_at_once() {
-    let clients = crowd(MOST.into());
+    let mut clients = crowd(MOST.into());
+    for (id, client) in (0u16..).zip(clients.places.iter_mut().flatten()) {
+        client.key = PublicKey::new(&[[7; 30].as_slice(), &id.to_be_bytes()].concat());
+        client.name = "a".repeat(LONGEST_NAME);
+    }
     let text = clients.text();
+    assert!(text.len() < 4 << 20, "{} bytes, more than are read", text.len());
     assert_eq!(Clients::parse(&text).unwrap(), clients);
     let backwards: Vec<&str> = text.lines().rev().collect();
     assert_eq!(Clients::parse(&backwards.join("\n")).unwrap(), clients);
@@ -164,6 +216,12 @@ proptest! {
                     None => prop_assert_eq!(added.ok().map(|client| client.id), lowest),
                 }
             } else {
+                // Half of them had keys.
+                if n % 2 == 0 && known.is_some() && !taken.is_empty() {
+                    clients.known_by(&uuid(n), Some(public(n as u8)));
+                    prop_assert_eq!(&Clients::parse(&clients.text()), &Ok(clients.clone()));
+                }
+                let known = clients.iter().find(|client| client.uuid == uuid(n)).cloned();
                 prop_assert_eq!(clients.remove(&uuid(n)), known);
                 prop_assert!(clients.iter().all(|client| client.uuid != uuid(n)));
             }

@@ -1,9 +1,10 @@
 //! The server itself, which builds for little flash have not.
 
 use std::num::NonZeroU16;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use bsbf_noise::keys::SecretKey;
 use smol::LocalExecutor;
 
 use super::super::{SERVER, attend, listen, lock};
@@ -13,6 +14,7 @@ use crate::config::{self, Given};
 use crate::error::{Error, Outcome};
 use crate::logging;
 use crate::proxy::client_list::{self, FILE};
+use crate::proxy::key_files;
 use crate::proxy::server::{Server, Settings};
 use crate::sys::caps::{self, Capability};
 use crate::sys::kernel::Kernel;
@@ -34,17 +36,31 @@ impl Args {
     /// The options that were given, by their names in the file.
     fn given(&self) -> Given {
         let mut given = Given::new();
-        if let Some(file) = &self.clients {
-            given.push(("clients", vec![files::absolute(file)]));
+        for (option, file) in [("clients", &self.clients), ("key_file", &self.key_file)] {
+            if let Some(file) = file {
+                given.push((option, vec![files::absolute(file)]));
+            }
         }
-        if let Some(port) = &self.port {
-            given.push(("port", vec![port.clone()]));
+        for (option, port) in [("port", &self.port), ("secure_port", &self.secure_port)] {
+            if let Some(port) = port {
+                given.push((option, vec![port.clone()]));
+            }
+        }
+        if self.no_plain {
+            given.push(("plain", vec![String::from("0")]));
         }
         if self.allow_private {
             given.push(("allow_private", vec![String::from("1")]));
         }
         given
     }
+}
+
+/// Our key; nothing as long as no client has one, or where none may come in by it.
+fn key(set: &config::proxy::Server) -> Result<Option<SecretKey>, Error> {
+    let file = Path::new(set.key_file.as_deref().unwrap_or(key_files::SERVER));
+    let is_there = set.secure_port != 0 && files::exists(file);
+    is_there.then(|| key_files::read(file)).transpose()
 }
 
 /// Runs it until a signal ends it.
@@ -54,6 +70,7 @@ pub fn run(args: Args) -> Outcome {
     config::load_proxy(&mut set, args.config.as_deref(), &args.given())?;
     let clients = PathBuf::from(set.clients.as_deref().unwrap_or(FILE));
     let list = client_list::read(&clients)?;
+    let own_key = key(&set)?;
     let run_dir = RunDir::open(&args.run_dir);
     let run_dir = run_dir.map_err(|e| Error::new("make", args.run_dir.display(), e))?;
     let _lock = lock(&run_dir, SERVER)?;
@@ -69,13 +86,16 @@ pub fn run(args: Args) -> Outcome {
     }
     let signals = DaemonSignals::catch().map_err(|e| Error::new("catch", "signals", e))?;
     let executor = Rc::new(LocalExecutor::new());
-    let settings = Settings {
-        allow_private: set.allow_private,
-        port: set.port.map(NonZeroU16::get),
-        plain: true,
-        secure: None,
-    };
+    let settings =
+        Settings { allow_private: set.allow_private, port: set.port.map(NonZeroU16::get), plain: set.plain };
     let server = Server::new(executor.clone(), settings, descriptors);
+    match own_key {
+        Some(key) => server.encrypt(set.secure_port, key),
+        None if !set.plain => {
+            log::warn!("nobody can come in before bsbf-add-client has made our key: 'plain' is 0")
+        }
+        None => {}
+    }
     if let Err(e) = server.take(&list) {
         if !server.listens() {
             return Err(e);
@@ -87,6 +107,14 @@ pub fn run(args: Args) -> Outcome {
     let path = clients.clone();
     let of = server.clone();
     let reread = move || {
+        if !of.encrypts() {
+            // With the first client that has a key, ours is made too.
+            match key(&set) {
+                Ok(Some(key)) => of.encrypt(set.secure_port, key),
+                Ok(None) => {}
+                Err(e) => log::error!("{e}"),
+            }
+        }
         // What is wrong changes nothing: those who are there stay.
         if let Err(e) = client_list::read(&path).and_then(|list| of.take(&list)) {
             log::error!("{e}");
