@@ -5,6 +5,8 @@ use std::{fs, io};
 /// A capability that a command may need (uapi/linux/capability.h).
 #[derive(Clone, Copy, Debug)]
 pub enum Capability {
+    /// Ports below 1024, also other hosts'.
+    NetBindService,
     /// Routes, rules, endpoints, marks.
     NetAdmin,
     /// Raw sockets.
@@ -14,6 +16,7 @@ pub enum Capability {
 impl Capability {
     fn bit_and_name(self) -> (u32, &'static str) {
         match self {
+            Capability::NetBindService => (10, "CAP_NET_BIND_SERVICE"),
             Capability::NetAdmin => (12, "CAP_NET_ADMIN"),
             Capability::NetRaw => (13, "CAP_NET_RAW"),
         }

@@ -147,6 +147,15 @@ fn tcp_and_udp_of_the_lan_go_by_the_server() -> Result {
     let refused = ask_tcp(router.lan()?, "9.9.9.9:7")?;
     check!(refused.contains("reset") && asked.elapsed() < AT_ONCE * patience(), "{refused}");
     check!(server.is_alive() && client.is_alive(), "one of them has ended: {}", logs());
+    // CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, and for the client CAP_NET_RAW.
+    for (pid, rights) in [(server.child().id(), 0x1400), (client.pid(), 0x3400)] {
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        for set in ["CapInh", "CapPrm", "CapEff"] {
+            let hex = status.lines().find_map(|line| line.strip_prefix(set)?.strip_prefix(":\t"));
+            let has = hex.and_then(|hex| u64::from_str_radix(hex, 16).ok());
+            check!(has.is_some_and(|has| has & !rights == 0), "{set} of {pid}: {status}");
+        }
+    }
     let status = manager::run(&router.lab, &["proxy", "status"])?;
     check!(status.stdout.contains("connections go to the server"), "{status:?}");
     client.end(Duration::from_secs(5))?;

@@ -218,6 +218,9 @@ pub fn run(args: Args) -> Outcome {
     let run_dir = RunDir::open(&args.run_dir);
     let run_dir = run_dir.map_err(|e| Error::new("make", args.run_dir.display(), e))?;
     let _lock = lock(&run_dir, CLIENT)?;
+    // Answers come from name servers' port 53 too; and iptables, which inherits these, has a raw socket.
+    caps::keep(&[Capability::NetAdmin, Capability::NetBindService, Capability::NetRaw])
+        .map_err(|e| Error::new("give up", "capabilities", e))?;
     let descriptors = limits::raise_descriptors();
     let signals = DaemonSignals::catch().map_err(|e| Error::new("catch", "signals", e))?;
     let executor = Rc::new(LocalExecutor::new());

@@ -79,6 +79,8 @@ pub fn run(args: Args) -> Outcome {
     if !missing.is_empty() {
         return Err(Error::new("be", "the server", [&missing.concat(), " missing"].concat()));
     }
+    caps::keep(&[Capability::NetAdmin, Capability::NetBindService])
+        .map_err(|e| Error::new("give up", "capabilities", e))?;
     let descriptors = limits::raise_descriptors();
     set_limits();
     if set.port.is_none() {
