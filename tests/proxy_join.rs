@@ -180,9 +180,12 @@ fn a_router_is_set_up_by_one_word_and_another_one_replaces_it() {
     assert!(settings.contains("bsbf.bond.server='[2001:db8::1]:32767'\n"), "{settings}");
     assert!(!settings.contains("203.0.113.1") && router.files()[2] != files[2], "{settings}");
 
+    // By name, of which the settings have the address.
+    let (code, said, _) = router.join(&router.token("localhost"), &["--within", "0"]);
+    assert!(code == 0 && said.contains("a client of 127.0.0.1:32767 now"), "{said}");
+
     // What the manager has of somebody else stays, and what is not to be encrypted is not.
-    router
-        .write("etc/config/bsbf", &router.read("etc/config/bsbf").replacen("2001:db8::1", "2001:db8::2", 1));
+    router.write("etc/config/bsbf", &router.read("etc/config/bsbf").replacen("127.0.0.1", "192.0.2.1", 1));
     let (code, said, _) = router.join(&token, &["--no-encryption", "--within", "0"]);
     assert_eq!(
         (code, said.contains("203.0.113.1:32768 now, as home; nothing is encrypted.\n")),
@@ -190,7 +193,7 @@ fn a_router_is_set_up_by_one_word_and_another_one_replaces_it() {
         "{said}"
     );
     let settings = router.show("bsbf");
-    assert!(settings.contains("bsbf.bond.server='[2001:db8::2]:32767'\n"), "{settings}");
+    assert!(settings.contains("bsbf.bond.server='192.0.2.1:32767'\n"), "{settings}");
     assert!(!settings.contains("server_key"), "{settings}");
 }
 
@@ -206,6 +209,7 @@ fn whatever_fails_leaves_all_as_it_was() {
     assert_eq!((code, said.as_str()), (1, ""));
     let expected = "bsbf: cannot start DIR/etc/init.d/bsbf-proxy: restart ended with 1\n";
     assert!(complained.ends_with(expected), "{complained}");
+    assert!(complained.contains("keys and settings are as they were\n"), "{complained}");
     assert_eq!(router.files(), before);
     assert!(!router.0.join("etc/bsbf/key").exists() && !router.0.join("etc/bsbf/uuid").exists());
     router.program("etc/init.d/bsbf-proxy", "");
@@ -217,7 +221,8 @@ fn whatever_fails_leaves_all_as_it_was() {
     router.program("bin/uci", "echo 'uci: I/O error' >&2");
     let (code, said, complained) = router.join(&token, &[]);
     assert_eq!((code, said.as_str()), (1, ""));
-    let expected = "bsbf: everything is as it was\nbsbf: cannot change DIR/etc/config: uci: I/O error\n";
+    let expected = "bsbf: nothing is changed: keys and settings are as they were\n\
+                    bsbf: cannot change DIR/etc/config: uci: I/O error\n";
     assert_eq!(complained, expected);
     assert_eq!(router.files(), before);
 
@@ -244,6 +249,10 @@ fn a_wrong_token_is_told_without_a_word_of_it() {
         let expected = format!("bsbf: cannot use the token: {why}\n");
         assert_eq!(router.join(token, &[]), (2, String::new(), expected));
     }
+    let nowhere = router.token("no-such-host.invalid");
+    let (code, _, complained) = router.join(&nowhere, &[]);
+    let expected = "bsbf: cannot find the address of no-such-host.invalid: ";
+    assert!(code == 1 && complained.starts_with(expected), "{complained}");
     let (code, _, complained) = router.join(&token, &["--server", "192.0.2.1:1"]);
     assert_eq!(code, 2, "{complained}");
     assert_eq!((router.files(), router.told().as_str()), (before, ""));

@@ -62,6 +62,8 @@ pub fn run(args: &Args, token: &str) -> Outcome {
     let join = join.map_err(cannot)?;
     let port = join.port(!args.no_encryption);
     let port = port.ok_or_else(|| cannot("its server lets nobody in who does not encrypt"))?;
+    // One that comes in between is no reason to leave things half done.
+    let signals = EndSignals::catch().map_err(|e| Error::new("catch", "signals", e))?;
     let server = address(&join.host, port)?;
     let root = args.root.clone();
     let place = edit::Place {
@@ -70,7 +72,7 @@ pub fn run(args: &Args, token: &str) -> Outcome {
         run_dir: root.join("var/run/bsbf"),
     };
     let has_uci = files::exists(&place.dir);
-    Router { root, place, has_uci }.join(args, &join, server)
+    Router { root, place, has_uci }.join(args, &join, server, &signals)
 }
 
 /// What is written to standard input, where nobody who lists processes sees it.
@@ -93,14 +95,12 @@ fn address(host: &str, port: u16) -> Result<SocketAddr, Error> {
 }
 
 impl Router {
-    fn join(&self, args: &Args, join: &Join, server: SocketAddr) -> Outcome {
+    fn join(&self, args: &Args, join: &Join, server: SocketAddr, signals: &EndSignals) -> Outcome {
         let service = self.root.join("etc/init.d/bsbf-proxy");
         if self.has_uci && !files::exists(&service) {
             let cause = "it is not there: install the package bsbf-proxy";
             return Err(Error::new("start", service.display(), cause));
         }
-        // It ends between two steps alone, or everything is put back.
-        let signals = EndSignals::catch().map_err(|e| Error::new("catch", "signals", e))?;
         let _lock = self.lock()?;
         let key = join.secure.as_ref().filter(|_| !args.no_encryption);
         let uuid = [&join.uuid.text(), "\n"].concat();
@@ -132,7 +132,7 @@ impl Router {
             applet::say(LEFT);
             return Ok(EXIT_DONE);
         }
-        self.wait(&signals, server, args.within)
+        self.wait(signals, server, args.within)
     }
 
     fn lock(&self) -> Result<Lock, Error> {
@@ -231,10 +231,12 @@ impl Router {
                 applet::complain(&Error::new("put back", path.display(), e).to_string());
             }
         }
+        if is_back {
+            applet::complain("nothing is changed: keys and settings are as they were");
+        }
         // One that was a client goes on as it was.
-        let started = self.start(service);
-        if is_back && started.is_ok() {
-            applet::complain("everything is as it was");
+        if let Err(e) = self.start(service) {
+            applet::complain(&e.to_string());
         }
     }
 
