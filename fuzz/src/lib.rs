@@ -4,6 +4,10 @@
 // Here everything is public, so nothing is dead.
 #![allow(unfulfilled_lint_expectations)]
 
+#[path = "../../src/proxy/clients.rs"]
+pub mod clients;
+#[path = "../../src/proxy/join.rs"]
+pub mod join;
 #[path = "../../src/modem/mod.rs"]
 pub mod modem;
 #[path = "../../src/config/options.rs"]

@@ -16,7 +16,7 @@ use crate::wire::uci::print::Anonymous;
 use crate::wire::uci::query::{self, Query, Reference};
 use crate::wire::uci::{self, Order, Package, delta};
 
-mod set;
+pub mod set;
 
 /// The row of the table.
 pub const APPLET: Applet = Applet {

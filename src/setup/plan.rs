@@ -83,7 +83,7 @@ pub fn plan(files: &[Package], keep: Option<&str>) -> Result<Plan, String> {
         wans.push((name, device));
     }
     leave(&mut edits, &lan, &leaving);
-    TO_PROXY.iter().try_for_each(|(name, kind, options)| edits.make(name, kind, options))?;
+    to_proxy(&mut edits)?;
     let names: Vec<&str> = wans.iter().map(|(name, _)| name.as_str()).collect();
     // The network that was `wan` until now.
     let old: &[&str] = if names.contains(&"wan1") { &["wan"] } else { &[] };
@@ -91,6 +91,14 @@ pub fn plan(files: &[Package], keep: Option<&str>) -> Result<Plan, String> {
     names_and_leases(&mut Edits { name: "dhcp", package: dhcp, batch: &mut batch }, &names)?;
     let of = if lan.on_switch { "port " } else { "" };
     Ok(Plan { configured: generated::otherwise(network), lan: [of, lan.keeps].concat(), wans, batch })
+}
+
+/// What has the proxy's mark leads to the router itself.
+///
+/// # Errors
+/// A section of another type has one of the names.
+pub fn to_proxy(edits: &mut Edits) -> Result<(), String> {
+    TO_PROXY.iter().try_for_each(|(name, kind, options)| edits.make(name, kind, options))
 }
 
 /// The WANs that there are: `wan1` to `wan8`, and `wan`, which becomes `wan1`. Each has its number for metric.

@@ -26,7 +26,6 @@ pub mod pipe;
 pub mod probe;
 pub mod random;
 pub mod ready;
-#[cfg(feature = "server")]
 pub mod resolve;
 pub mod rundir;
 pub mod serial;

@@ -23,6 +23,7 @@ pub(crate) mod proxy;
 mod proxy_abuse;
 mod proxy_bounds;
 mod proxy_interop;
+mod proxy_join;
 mod proxy_programs;
 mod proxy_router;
 mod proxy_rules;
@@ -73,6 +74,7 @@ pub fn all() -> Vec<Case> {
         proxy_abuse::CASES,
         proxy_bounds::CASES,
         proxy_interop::CASES,
+        proxy_join::CASES,
         proxy_programs::CASES,
         proxy_rules::CASES,
         proxy_secret::CASES,

@@ -33,6 +33,7 @@ pub const CASES: &[Case] = cases!("proxy_secret":
     who_cuts_a_connection_makes_no_whole_of_a_part within 60,
     strangers_are_told_nothing within 90,
     a_client_that_is_removed_is_cut_off within 60,
+    a_server_takes_its_key_once_it_is_made within 60,
 );
 
 /// Where encrypted connections come in, and where somebody on the way hands them on from.
@@ -62,6 +63,10 @@ fn start_server(router: &Router) -> Result<Running> {
     has_server()?;
     put_list(&format!("0 {UUID} -\n#key {UUID} {}\n", CLIENT[1]))?;
     fs::write("/run/server.key", SERVERS[0]).doing("write the server's key")?;
+    serve(router)
+}
+
+fn serve(router: &Router) -> Result<Running> {
     let arguments = ["proxy", "server", "-v", "-v", "--clients", LIST, "--run-dir", "/run/server"];
     let arguments = [&arguments[..], &["--key-file", "/run/server.key", "--no-plain"]].concat();
     start_program(&router.lab.server, &manager::binary()?, &arguments, "server")
@@ -329,4 +334,19 @@ fn a_client_that_is_removed_is_cut_off() -> Result {
     // It is known again.
     put_list(&format!("0 {UUID} -\n#key {UUID} {}\n", CLIENT[1]))?;
     becomes(|| ask_tcp(lan, "9.9.9.9:80"), "server 9.9.9.9:80")
+}
+
+/// bsbf-add-client makes it before it writes the first client that has one.
+fn a_server_takes_its_key_once_it_is_made() -> Result {
+    let router = Router::new(NFT)?;
+    has_server()?;
+    only_by_the_server(&router)?;
+    put_list("")?;
+    let _server = serve(&router)?;
+    let _client = start_client(&router, CLIENT[0], SERVER)?;
+    let waits = || Ok(fs::read_to_string("/run/server.log")?.contains("nobody can come in").to_string());
+    becomes(waits, "true")?;
+    fs::write("/run/server.key", SERVERS[0]).doing("write the server's key")?;
+    put_list(&format!("0 {UUID} -\n#key {UUID} {}\n", CLIENT[1]))?;
+    becomes(|| ask_tcp(router.lan()?, "9.9.9.9:80"), "server 9.9.9.9:80")
 }

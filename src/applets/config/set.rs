@@ -9,7 +9,7 @@ use crate::manager::RUN_DIR;
 use crate::sys::uci;
 use crate::wan::settings::Settings;
 use crate::wire::uci::batch::Batch;
-use crate::wire::uci::{Package, Section};
+use crate::wire::uci::{Package, Section, UciOption, Value};
 
 /// What the settings are in.
 const PACKAGE: &str = "bsbf";
@@ -17,7 +17,7 @@ const PACKAGE: &str = "bsbf";
 const KINDS: [&str; 3] = ["bond", "proxy", "proxy_server"];
 
 /// An option of a section and what it is to be; nothing is its default.
-struct Wish<'a> {
+pub struct Wish<'a> {
     /// As it was named, with or without the section.
     name: &'a str,
     kind: &'static str,
@@ -26,7 +26,7 @@ struct Wish<'a> {
 }
 
 /// Sets options, each written as `[SECTION.]OPTION=VALUE[,VALUE...]`.
-pub fn run(args: &Args) -> Outcome {
+pub(super) fn run(args: &Args) -> Outcome {
     let mut wishes = Vec::new();
     for text in &args.what {
         let wish = wish(text)?;
@@ -61,7 +61,11 @@ fn usage(name: &str, cause: &str) -> Error {
     Error::new("set", name, cause).with_exit(EXIT_USAGE)
 }
 
-fn wish(text: &str) -> Result<Wish<'_>, Error> {
+/// A wish by its text.
+///
+/// # Errors
+/// There is no such option, or the value does not fit.
+pub fn wish(text: &str) -> Result<Wish<'_>, Error> {
     let (name, values) = text.split_once('=').ok_or_else(|| usage(text, "OPTION=VALUE expected"))?;
     let (kind, option) = name.split_once('.').unwrap_or((KINDS[0], name));
     let kind = KINDS.into_iter().find(|known| *known == kind);
@@ -101,7 +105,11 @@ fn section<'a>(packages: &'a [Package], kind: &str) -> Option<&'a Section> {
     packages.first()?.sections_of(kind).next_back()
 }
 
-fn plan(packages: &[Package], wishes: &[Wish]) -> Result<Batch, Error> {
+/// The lines for `uci batch`.
+///
+/// # Errors
+/// They do not go with what is there.
+pub fn plan(packages: &[Package], wishes: &[Wish]) -> Result<Batch, Error> {
     let mut batch = Batch::default();
     for kind in KINDS {
         if wishes.iter().any(|wish| wish.kind == kind) {
@@ -156,10 +164,33 @@ fn plan_section(batch: &mut Batch, packages: &[Package], kind: &str, wishes: &[W
     }
 }
 
-fn holds(packages: &[Package], wishes: &[Wish]) -> bool {
+/// Whether the first of the packages has all of it.
+pub fn holds(packages: &[Package], wishes: &[Wish]) -> bool {
     let has = |Wish { kind, option, values, .. }: &Wish| match section(packages, kind) {
         Some(section) => section.list(option).is_ok_and(|there| there == *values),
         None => values.is_empty(),
     };
     wishes.iter().all(has)
+}
+
+/// The package as it is to be, where no `uci` keeps it.
+pub fn with(mut package: Package, wishes: &[Wish]) -> Package {
+    for Wish { kind, option, values, .. } in wishes {
+        let place = package.sections.iter().rposition(|section| section.kind == *kind);
+        let place = place.unwrap_or_else(|| {
+            let (name, kind) = (String::from(*kind), String::from(*kind));
+            package.sections.push(Section { name, anonymous: false, kind, options: Vec::new(), line: 0 });
+            package.sections.len() - 1
+        });
+        let Some(section) = package.sections.get_mut(place) else { continue };
+        section.options.retain(|other| other.name != *option);
+        let is_list = if *kind == KINDS[0] { options::is_list(option) } else { proxy::is_list(option) };
+        let value = match values.as_slice() {
+            [] => continue,
+            [value] if !is_list => Value::Single(value.as_bytes().to_vec()),
+            items => Value::List(items.iter().map(|item| item.as_bytes().to_vec()).collect()),
+        };
+        section.options.push(UciOption { name: String::from(*option), value, line: 0 });
+    }
+    package
 }

@@ -34,16 +34,19 @@ use crate::tasks::spawn;
 use crate::wire::tproxy::{Ipv6, LanName, Rules};
 use crate::wire::vless::Uuid;
 
+mod join;
+
 /// Carry the LAN's TCP and UDP over MPTCP to a server.
 ///
 /// Every option overrides the settings file; lists are replaced, not added to.
 #[derive(FromArgs)]
 #[argh(
-    example = "{command_name}\n{command_name} --server 203.0.113.1:32768 --uuid-file /etc/bsbf/uuid",
+    example = "{command_name}\n{command_name} --join bsbf1:...\n{command_name} --server 203.0.113.1:32768 --uuid-file /etc/bsbf/uuid",
     note = "Reads /etc/config/bsbf, else /etc/bsbf/bsbf: a section 'config proxy' whose options are named as the ones here, with _ for -; or uuid in the place of uuid_file.",
+    note = "--join writes /etc/bsbf/key and /etc/bsbf/uuid, both of mode 0600, the section 'config proxy', rule and route for the mark 0x1/0x7 in /etc/config/network, and the manager's 'server' unless it has another one; starts the service and waits for the server. What was there before is replaced, or put back if any of it fails. Without uci it writes /etc/bsbf/bsbf, and says what is left to do.",
     note = "Runs nft, or iptables-save and iptables-restore, when it begins and when it ends (bsbf-proxy-rules); ubus, where --lan names networks.",
     note = "SIGHUP has it put its rules in again, which fw3 forgets when it is reloaded. Other settings take a restart.",
-    note = "Exit codes: 0 ended by a signal, 1 failed, 2 wrong arguments, 4 another one runs."
+    note = "Exit codes: 0 ended by a signal, or joined; 1 failed, or joined and the server does not answer; 2 wrong arguments or token, 4 another one runs."
 )]
 pub struct Args {
     /// ADDR:PORT or [ADDR6]:PORT of a server, again for each
@@ -82,6 +85,15 @@ pub struct Args {
     /// seconds without an answer of any server before that, 1 to 3600 (default: 10)
     #[argh(option, arg_name = "s")]
     down_after: Option<String>,
+    /// set this router up by the token of 'bsbf-add-client --join', and end; - reads it from standard input, where no list of processes shows it
+    #[argh(option, arg_name = "token")]
+    join: Option<String>,
+    /// with --join: seconds to wait for an answer of the server (default: 30; 0: wait for none)
+    #[argh(option, arg_name = "seconds", default = "30")]
+    within: u32,
+    /// with --join: directory in which /etc, /tmp and /var are (default: /)
+    #[argh(option, arg_name = "dir", default = "PathBuf::from(\"/\")")]
+    root: PathBuf,
     /// settings file (default: see below)
     #[argh(option, arg_name = "file")]
     config: Option<PathBuf>,
@@ -197,6 +209,9 @@ fn put_again(rules: &RefCell<Rules>) {
 
 /// Runs it until a signal ends it.
 pub fn run(args: Args) -> Outcome {
+    if let Some(token) = &args.join {
+        return join::run(&args, token);
+    }
     logging::start_daemon(applet::level(args.verbose));
     let mut set = config::proxy::Client::default();
     let config = config::load_proxy(&mut set, args.config.as_deref(), &args.given())?;
