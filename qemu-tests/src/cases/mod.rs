@@ -27,6 +27,7 @@ mod proxy_join;
 mod proxy_programs;
 mod proxy_router;
 mod proxy_rules;
+mod proxy_scan;
 mod proxy_secret;
 mod proxy_settings;
 pub(crate) mod proxy_transfers;
@@ -77,6 +78,7 @@ pub fn all() -> Vec<Case> {
         proxy_join::CASES,
         proxy_programs::CASES,
         proxy_rules::CASES,
+        proxy_scan::CASES,
         proxy_secret::CASES,
         proxy_settings::CASES,
         proxy_transfers::CASES,
