@@ -47,7 +47,9 @@ fn only_the_servers_ports_are_open() -> Result {
     let [of_router, of_server] = [open(client, ROUTER)?, open(server, SERVER)?];
     let found: Vec<&String> = of_router.difference(&before[0]).collect();
     check!(found.is_empty(), "the router has opened {found:?}: {}", logs());
-    let found: Vec<&String> = of_server.difference(&before[1]).collect();
+    // A client's session of UDP has a port as long as it lasts, as behind any masquerade.
+    let found: Vec<&String> =
+        of_server.difference(&before[1]).filter(|port| port.starts_with("tcp")).collect();
     check!(found.iter().all(|port| OURS.contains(&port.as_str())), "the server has opened {found:?}");
     check!(found.iter().any(|port| *port == OURS[0]), "the scan has found none of {OURS:?}: {found:?}");
     Ok(())
