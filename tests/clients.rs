@@ -156,12 +156,17 @@ fn a_join_token_makes_a_key_that_the_list_has_the_public_half_of() {
     let other = server.done(&words);
     assert!(other.starts_with("bsbf1:") && other != token);
     assert_eq!(fs::read_to_string(server.0.join("etc/server.key")).unwrap(), key);
+    // It has its number and name, and nothing that somebody knows who has the old token.
     let text = server.text();
-    assert!(text.starts_with(&format!("{client}\n#key {uuid} ")) && !text.contains(public), "{text}");
-    assert_eq!(text.lines().count(), 2);
-    let json = server.done(&[words.as_slice(), &["--json"]].concat());
-    assert!(json.contains(&format!("\"uuid\":\"{uuid}\"")) && json.contains("\"join\":\"bsbf1:"), "{json}");
-    assert_eq!(server.done(&["remove-client", uuid]), "");
+    let new = text.split(' ').nth(1).unwrap().to_owned();
+    assert!(text.starts_with(&format!("0 {new} - home\n#key {new} ")), "{text}");
+    assert!(!text.contains(public) && !text.contains(uuid) && text.lines().count() == 2, "{text}");
+    let mut again = words;
+    again[2] = &new;
+    let json = server.done(&[again.as_slice(), &["--json"]].concat());
+    let new = server.text().split(' ').nth(1).unwrap().to_owned();
+    assert!(json.contains(&format!("\"uuid\":\"{new}\"")) && json.contains("\"join\":\"bsbf1:"), "{json}");
+    assert_eq!(server.done(&["remove-client", &new]), "");
     assert_eq!(server.text(), "");
     let (code, _, err) = server.run(&words);
     assert_eq!((code, err), (1, format!("bsbf: cannot change {uuid}: there is no such client\n")));

@@ -57,7 +57,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 #[argh(
     example = "{command_name} 50 --name bus-7 --join\n{command_name} --join --rekey 6ba85e17-9dad-410e-809f-00c04fd430c8\n{command_name} --token --address bond.example.org",
     note = "The join token is for 'bsbf-proxy client --join', the link for xray and sing-box; each has all that a client needs. Behind NAT they take --address. Who has one is let in.",
-    note = "The join token has a new secret key of the client, which is kept nowhere else: --rekey makes another one, and the one before is void. With a rate or a name alone there is none, for nobody would know it.",
+    note = "The join token has a new secret key of the client, which is kept nowhere else: --rekey makes another one and another UUID, and those before are void. With a rate or a name alone there is none, for nobody would know it.",
     note = "Reads the section 'config proxy_server' of /etc/config/bsbf, else /etc/bsbf/bsbf: key_file, secure_port, port and plain. Makes the server's key, /etc/bsbf/server.key, if there is none.",
     note = "Writes /etc/bsbf/clients, and clients.lock beside it. Room for 16384; each has the lowest free port.",
     note = "Exit codes: 0 added, 1 not added or not printed, 2 wrong arguments, 4 another one is changing the list."
@@ -81,7 +81,7 @@ struct AddArgs {
     /// make no key: what this client carries is not encrypted
     #[argh(switch)]
     no_key: bool,
-    /// give a client that is there, by its whole UUID, a key or a new one, in the place of adding one
+    /// give a client that is there, by its whole UUID, a key or a new one and a new UUID, in the place of adding one
     #[argh(option, arg_name = "uuid")]
     rekey: Option<String>,
     /// where clients connect to, for tokens: address or name (default: this machine's address towards the Internet)
@@ -255,13 +255,16 @@ fn join(client: &Client, set: &config::proxy::Server, keys: Option<Keys>, host: 
     Join { uuid: client.uuid, plain_port, secure, host, name: client.name.clone() }.token()
 }
 
-/// Gives a client that is there another key.
+/// Gives a client that is there another key, and another UUID: who has the old token, or has seen the UUID go by, is not
+/// let in without encryption either, and what he has open ends.
 fn rekey(file: &Path, uuid: &str, key: Option<PublicKey>) -> Result<Client, Error> {
     let uuid = whole(uuid)?;
     if !files::exists(file) {
         return Err(unknown("change", &uuid));
     }
-    edit(file, &|clients| clients.known_by(&uuid, key).ok_or_else(|| unknown("change", &uuid)))
+    let bytes = random::bytes().map_err(|e| Error::new("make", "a UUID", e))?;
+    let other = Uuid::random(bytes);
+    edit(file, &|clients| clients.renew(&uuid, other, key).ok_or_else(|| unknown("change", &uuid)))
 }
 
 fn whole(text: &str) -> Result<Uuid, Error> {

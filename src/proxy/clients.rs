@@ -223,8 +223,13 @@ impl Clients {
 
     /// Has the client with this UUID known by this key, or by none, from now on.
     pub fn known_by(&mut self, uuid: &Uuid, key: Option<PublicKey>) -> Option<Client> {
+        self.renew(uuid, *uuid, key)
+    }
+
+    /// Has the client with the first UUID known by the second and this key alone from now on.
+    pub fn renew(&mut self, uuid: &Uuid, other: Uuid, key: Option<PublicKey>) -> Option<Client> {
         let client = self.places.iter_mut().flatten().find(|client| client.uuid == *uuid)?;
-        client.key = key;
+        (client.uuid, client.key) = (other, key);
         Some(client.clone())
     }
 

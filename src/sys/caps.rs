@@ -4,6 +4,7 @@ use std::{fs, io};
 
 /// A capability that a command may need (uapi/linux/capability.h).
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::enum_variant_names)] // The kernel's names.
 pub enum Capability {
     /// Ports below 1024, also other hosts'.
     NetBindService,

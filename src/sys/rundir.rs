@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::lock::{self, Lock};
 
-/// Everybody may see who holds a lock.
-const LOCK_MODE: u32 = 0o644;
+/// Who may read a lock can hold it, and keep us from starting.
+const LOCK_MODE: u32 = 0o600;
 
 /// The run directory.
 #[derive(Clone, Debug)]

@@ -47,11 +47,16 @@ const DIRECT_V4: &str = "0.0.0.0/8,10.0.0.0/8,100.64.0.0/10,127.0.0.0/8,169.254.
 /// Special-Purpose Address Registry: protocol assignments (with Teredo and benchmarking) and documentation.
 const DIRECT_V6: &str = "::/3,4000::/2,8000::/1,2001::/23,2001:db8::/32,3fff::/20";
 
+/// Azure's WireServer, which gives a virtual machine its secrets: to be asked by that machine alone, at an address of the
+/// Internet.
+#[cfg(feature = "server")]
+const WIRE_SERVER: &str = "168.63.129.16/32";
+
 /// Whether an address is none of the Internet, by the lists above: what clients of a server may not reach.
 #[cfg(feature = "server")]
 pub fn is_special(ip: IpAddr) -> bool {
     match ip {
-        IpAddr::V4(ip) => has(DIRECT_V4, &ip.octets()),
+        IpAddr::V4(ip) => has(DIRECT_V4, &ip.octets()) || has(WIRE_SERVER, &ip.octets()),
         IpAddr::V6(ip) => has(DIRECT_V6, &ip.octets()),
     }
 }
@@ -215,6 +220,7 @@ mod tests {
             ("fe80::1", "2a00::1"),
             ("fd00::1", "2002::1"),
             ("64:ff9b::a00:1", "2001:4860:4860::8888"),
+            ("168.63.129.16", "168.63.129.17"),
         ] {
             assert!(is_special(special.parse().unwrap()), "{special}");
             assert!(!is_special(internet.parse().unwrap()), "{internet}");

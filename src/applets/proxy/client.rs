@@ -158,8 +158,18 @@ fn user(set: &config::proxy::Client, config: &Path) -> Result<Uuid, Error> {
 
 /// Our key, and that of the servers; nothing where what is carried is not to be encrypted.
 fn keys(set: &config::proxy::Client) -> Result<Option<(SecretKey, PublicKey)>, Error> {
-    let Some(servers) = set.server_key.filter(|_| set.encryption) else { return Ok(None) };
+    if !set.encryption {
+        return Ok(None);
+    }
     let file = Path::new(set.key_file.as_deref().unwrap_or(key_files::CLIENT));
+    let Some(servers) = set.server_key else {
+        // Half of what it takes is no reason to go without.
+        if files::exists(file) {
+            let cause = ["there is our key in ", &file.to_string_lossy(), "; without one: encryption '0'"];
+            return Err(Error::new("find", "the servers' key ('server_key')", cause.concat()));
+        }
+        return Ok(None);
+    };
     Ok(Some((key_files::read(file)?, servers)))
 }
 
