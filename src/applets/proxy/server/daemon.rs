@@ -131,6 +131,8 @@ pub fn run(args: Args) -> Outcome {
     match watch {
         Ok(Some(watch)) => {
             let reread = reread.clone();
+            // What was changed before it was watched.
+            reread();
             let watches = async move {
                 let made = |watch: &Watch| match watch.was_made() {
                     Ok(true) => Ok(()),
