@@ -151,7 +151,8 @@ fn add(args: &AddArgs) -> Outcome {
         None => source::towards_internet().map(clients::host_of),
     };
     // Before somebody is let in whom nobody is told of.
-    if let (Told::Link | Told::Join, Err(e)) = (told, &host) {
+    let tells = !matches!(told, Told::Words | Told::Json) || args.rekey.is_some();
+    if let (true, Err(e)) = (tells, &host) {
         let cause = ["no address to connect to (", &e.to_string(), "); give --address"].concat();
         return Err(Error::new("make", "a token", cause));
     }

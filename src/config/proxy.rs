@@ -14,6 +14,8 @@ use crate::wire::tproxy::{Ipv6, LanName, Quic, USUAL_PORT, WhenDown};
 use crate::wire::uci::Package;
 use crate::wire::vless::Uuid;
 
+/// Each client of a server without 'port' has one of these.
+const CLIENTS_PORTS: std::ops::RangeInclusive<u16> = 32_768..=49_151;
 /// So many servers may be named.
 const MAX_SERVERS: usize = 8;
 /// Unless told otherwise.
@@ -219,6 +221,12 @@ impl Options for Server {
     fn contradiction(&self) -> Option<(&'static str, &'static str)> {
         if self.port.is_some_and(|port| port.get() == self.secure_port) {
             return Some(("secure_port", "it is 'port' too: another one expected"));
+        }
+        if self.plain && self.port.is_none() && CLIENTS_PORTS.contains(&self.secure_port) {
+            return Some((
+                "secure_port",
+                "32768 to 49151 are clients' own: another one expected, or a 'port'",
+            ));
         }
         let none = self.secure_port == 0 && !self.plain;
         none.then_some(("plain", "'secure_port' is 0 too: nobody could come in"))

@@ -54,7 +54,8 @@ impl Keys {
             smol::Timer::after(within).await;
             Err(io::ErrorKind::TimedOut.into())
         };
-        answered.or(late).await.map_err(|_| STRANGE)?;
+        // What the system says is not for want of keys.
+        answered.or(late).await.map_err(|e| if e.raw_os_error().is_some() { e } else { STRANGE.into() })?;
         let session = initiator.finish(&reply).map_err(|_| STRANGE)?;
         Ok(Channel::sealed(stream, session))
     }

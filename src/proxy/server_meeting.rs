@@ -10,11 +10,15 @@ use super::accounts::Account;
 use super::channel::Channel;
 use super::greeting::read_all;
 use super::relay;
+use super::scratch;
 use super::server::Server;
 use crate::sys::clock;
 use crate::sys::random;
 use crate::sys::stream::Stream;
 use crate::wire::vless::{Command, MAX_REQUEST, Request};
+
+/// Between two reads of somebody who is told nothing.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A client, and what he asks for.
 pub struct Met {
@@ -59,8 +63,15 @@ impl Server {
             stream.write_all(&reply).await?;
             return Ok((account, Channel::sealed(stream, session)));
         }
-        while stream.read(&mut hello).await? > 0 {}
-        Err(io::ErrorKind::PermissionDenied.into())
+        loop {
+            match scratch::with(|buffer| stream.try_read(buffer)) {
+                Ok(0) => return Err(io::ErrorKind::PermissionDenied.into()),
+                // However fast he is, the others have their turn.
+                Ok(_) => drop(smol::Timer::after(PAUSE).await),
+                Err(e) if e.kind() == WouldBlock => stream.readable().await?,
+                Err(e) => return Err(e),
+            }
+        }
     }
 
     /// The client who has begun a handshake just now.

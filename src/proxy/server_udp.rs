@@ -173,6 +173,7 @@ pub async fn one(
                 Ok(Some(packet)) => {
                     last.set(clock::now());
                     stream.write_all(&packet).await?;
+                    turn.done().await;
                 }
                 Err(e) if io::Error::kind(&e) == io::ErrorKind::WouldBlock => socket.readable().await?,
                 Err(e) => {

@@ -150,8 +150,7 @@ impl Client {
                 self.upstreams.get(self.current.get()).is_some_and(|current| Rc::ptr_eq(current, &upstream));
             let is_silent = upstream.silent.get().is_some();
             let mut has_failed = false;
-            // One that has answered our key knows us.
-            if self.settings.keys.is_none() && upstream.is_to_be_asked(now) {
+            if upstream.is_to_be_asked(now) {
                 upstream.asked.set(Some(now));
                 spawn(&self.executor, self.clone().ask(upstream.clone())).detach();
             }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::cases;
 use super::managed::SETTLE;
@@ -32,6 +32,7 @@ pub const CASES: &[Case] = cases!("proxy_secret":
     who_listens_learns_nothing within 60,
     who_cuts_a_connection_makes_no_whole_of_a_part within 60,
     strangers_are_told_nothing within 90,
+    a_stranger_who_floods_keeps_nobody_waiting within 60,
     a_client_that_is_removed_is_cut_off within 60,
     a_server_takes_its_key_once_it_is_made within 60,
 );
@@ -311,6 +312,28 @@ fn strangers_are_told_nothing() -> Result {
     let (told, has_ended) = told(&router, &of_a_client)?;
     check!(told.is_empty() && !has_ended, "who says it again is told {told:?}, and its end: {has_ended}");
     check!(server.is_alive(), "the server has ended: {}", logs());
+    Ok(())
+}
+
+/// What a stranger says is read and thrown away, as fast as he likes to say it; the others have their turn.
+fn a_stranger_who_floods_keeps_nobody_waiting() -> Result {
+    let (router, _server, _client) = proxied(&[Wan::mbit(100)], SERVER)?;
+    let mut floods = Vec::new();
+    for _ in 0..4 {
+        let mut stream = router.lab.server.enter(|| TcpStream::connect(SERVER)).doing("connect")?;
+        stream.set_write_timeout(Some(Duration::from_secs(1)))?;
+        floods.push(thread::spawn(move || {
+            let until = Instant::now() + Duration::from_secs(5);
+            while Instant::now() < until && stream.write(&[7; 64 << 10]).is_ok() {}
+        }));
+    }
+    let start = Instant::now();
+    for _ in 0..10 {
+        let answer = ask_tcp(router.lan()?, "9.9.9.9:80")?;
+        check!(answer == "server 9.9.9.9:80", "{answer}: {}", logs());
+    }
+    check!(start.elapsed() < 4 * patience() * Duration::from_secs(1), "after {:?}", start.elapsed());
+    check!(floods.iter().all(|flood| !flood.is_finished()), "nobody flooded meanwhile");
     Ok(())
 }
 

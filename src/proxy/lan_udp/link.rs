@@ -127,7 +127,8 @@ impl Link {
 
     /// Takes a session over, with its id, by which the server knows it again.
     pub fn carry(self: Rc<Self>, session: &Rc<Session>, outlet: &mut Outlet) {
-        if let Some(number) = self.number() {
+        let is_its = matches!(outlet, Outlet::Link { link, .. } if Rc::ptr_eq(link, &self));
+        if let Some(number) = self.number().filter(|_| !is_its) {
             self.sessions.borrow_mut().insert(number, Rc::downgrade(session));
             *outlet = Outlet::Link { link: self, number, is_new: true };
         }

@@ -94,6 +94,16 @@ fn address(host: &str, port: u16) -> Result<SocketAddr, Error> {
     first.ok_or_else(|| Error::new("find the address of", host, "it has none"))
 }
 
+/// Has the service do something.
+///
+/// # Errors
+/// It could not, or says no.
+fn ran(service: &Path, verb: &str) -> Result<(), Error> {
+    let cannot = |cause: &dyn std::fmt::Display| Error::new("start", service.display(), cause);
+    let ran = child::run(&service.to_string_lossy(), &[verb], b"", WITHIN).map_err(|e| cannot(&e))?;
+    if ran.code == 0 { Ok(()) } else { Err(cannot(&[verb, " ended with ", &ran.code.to_string()].concat())) }
+}
+
 impl Router {
     fn join(&self, args: &Args, join: &Join, server: SocketAddr, signals: &EndSignals) -> Outcome {
         let service = self.root.join("etc/init.d/bsbf-proxy");
@@ -120,10 +130,15 @@ impl Router {
         if is_so && (self.status().is_some() || !self.has_uci) {
             applet::say("Nothing to do: it is so already.\n");
         } else {
+            if let Some(file) = edit::pending(&self.place, &PACKAGES).first().filter(|_| self.has_uci) {
+                let cause = "there are changes of others, which could not be put back: commit or revert them";
+                return Err(Error::new("join beside", file.display(), cause));
+            }
             let kept = self.keep(&secrets)?;
+            let was_enabled = ran(&service, "enabled").is_ok();
             let done = self.write(&secrets, &wishes).and_then(|()| self.start(&service));
             if let Err(why) = done {
-                self.put_back(&kept, &service);
+                self.put_back(&kept, &service, was_enabled);
                 return Err(why);
             }
             self.say(join, server, &old, key.is_some());
@@ -205,18 +220,11 @@ impl Router {
                 log::warn!("services of {package} could not be told ({e}); restart the router");
             }
         }
-        let cannot = |cause: &dyn std::fmt::Display| Error::new("start", service.display(), cause);
-        for verb in ["enable", "restart"] {
-            let ran = child::run(&service.to_string_lossy(), &[verb], b"", WITHIN);
-            let ran = ran.map_err(|e| cannot(&e))?;
-            if ran.code != 0 {
-                return Err(cannot(&[verb, " ended with ", &ran.code.to_string()].concat()));
-            }
-        }
-        Ok(())
+        ran(service, "enable")?;
+        ran(service, "restart")
     }
 
-    fn put_back(&self, kept: &[Kept], service: &Path) {
+    fn put_back(&self, kept: &[Kept], service: &Path, was_enabled: bool) {
         let mut is_back = true;
         for (path, was) in kept {
             if config::read(path, false).is_ok_and(|now| now == *was) {
@@ -234,8 +242,12 @@ impl Router {
         if is_back {
             applet::complain("nothing is changed: keys and settings are as they were");
         }
-        // One that was a client goes on as it was.
-        if let Err(e) = self.start(service) {
+        // One that was a client goes on as it was, and what was no service is none.
+        let mut done = self.start(service);
+        if !was_enabled && self.has_uci {
+            done = ran(service, "stop").and(ran(service, "disable"));
+        }
+        if let Err(e) = done {
             applet::complain(&e.to_string());
         }
     }

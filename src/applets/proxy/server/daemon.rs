@@ -30,8 +30,8 @@ use crate::wire::mptcp_pm::Limits;
 /// stranger could have the kernel knock at any door, this machine's own network among them (mptcp_pm_nl_add_addr_received,
 /// net/mptcp/pm_kernel.c, does not ask who is the server).
 const LIMITS: Limits = Limits { subflows: 8, add_addr_accepted: 0 };
-/// Clients' ports: the kernel is not to use them for connections of its own.
-const PORTS: &str = "32768-49151";
+/// Clients' ports, and the usual one of all who encrypt: the kernel is not to use them for connections of its own.
+const PORTS: &str = "32767-49151";
 const RESERVED: &str = "net/ipv4/ip_local_reserved_ports";
 
 impl Args {
