@@ -150,18 +150,23 @@ impl Channel {
     /// What the system says, of one that is encrypted: its last frame has to leave.
     pub async fn end(&self) -> io::Result<()> {
         if let Some(sealed) = &self.sealed {
-            sealed.borrow_mut().seal_end()?;
-            loop {
-                let sent = sealed.borrow_mut().flush(&self.stream);
-                match sent {
-                    Ok(()) => break,
-                    Err(e) if e.kind() == WouldBlock => self.writable().await?,
-                    Err(e) => return Err(e),
-                }
-            }
+            // Whoever carries a connection has room for this only while it lasts.
+            Box::pin(self.say_end(sealed)).await?;
         }
         self.stream.end();
         Ok(())
+    }
+
+    async fn say_end(&self, sealed: &RefCell<Sealed>) -> io::Result<()> {
+        sealed.borrow_mut().seal_end()?;
+        loop {
+            let sent = sealed.borrow_mut().flush(&self.stream);
+            match sent {
+                Ok(()) => return Ok(()),
+                Err(e) if e.kind() == WouldBlock => self.writable().await?,
+                Err(e) => return Err(e),
+            }
+        }
     }
 
     /// Whether it is MPTCP, and not plain TCP from the beginning on.
