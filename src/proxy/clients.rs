@@ -350,4 +350,5 @@ fn client(line: &str) -> Result<Client, String> {
 }
 
 #[cfg(test)]
+#[path = "clients/tests.rs"] // The fuzz targets have this file elsewhere.
 mod tests;

@@ -196,4 +196,5 @@ fn bytes_of(digits: &str) -> Option<(Vec<u8>, bool)> {
 }
 
 #[cfg(test)]
+#[path = "join/tests.rs"] // The fuzz targets have this file elsewhere.
 mod tests;
