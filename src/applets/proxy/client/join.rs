@@ -135,7 +135,7 @@ impl Router {
                 return Err(Error::new("join beside", file.display(), cause));
             }
             let kept = self.keep(&secrets)?;
-            let was_enabled = ran(&service, "enabled").is_ok();
+            let was_enabled = self.has_uci && ran(&service, "enabled").is_ok();
             let done = self.write(&secrets, &wishes).and_then(|()| self.start(&service));
             if let Err(why) = done {
                 self.put_back(&kept, &service, was_enabled);
