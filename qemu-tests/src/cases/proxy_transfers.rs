@@ -96,16 +96,24 @@ fn break_off(mut stream: TcpStream) {
     let _ = setsockopt(&stream, Linger, &linger { l_onoff: 1, l_linger: 0 });
 }
 
-/// A service's reset reaches a host in this namespace, and a host's the service.
-pub fn is_broken_off(lan: &Ns, ends: &Receiver<io::Result<u64>>) -> Result {
-    let connect = |to| lan.enter(|| TcpStream::connect(to)).doing("connect");
-    let is_reset =
-        |ended: &io::Result<u64>| ended.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::ConnectionReset);
-    let mut stream = connect(BREAKER)?;
+/// A service's reset reaches a host in this namespace.
+pub fn host_hears_of_a_break(lan: &Ns) -> Result {
+    let mut stream = lan.enter(|| TcpStream::connect(BREAKER)).doing("connect")?;
     stream.set_read_timeout(Some(STALL))?;
     stream.write_all(b"x")?;
     let ended = io::copy(&mut stream, &mut io::sink());
     check!(is_reset(&ended), "for the host it ends with {ended:?}: {}", logs());
+    Ok(())
+}
+
+fn is_reset(ended: &io::Result<u64>) -> bool {
+    ended.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::ConnectionReset)
+}
+
+/// The same, and a host's reaches the service.
+pub fn is_broken_off(lan: &Ns, ends: &Receiver<io::Result<u64>>) -> Result {
+    host_hears_of_a_break(lan)?;
+    let connect = |to| lan.enter(|| TcpStream::connect(to)).doing("connect");
     break_off(connect(TAKER)?);
     let ended =
         ends.recv_timeout(STALL * patience()).or_else(|_| failed("for the service it does not end"))?;
