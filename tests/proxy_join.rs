@@ -195,6 +195,8 @@ fn a_router_is_set_up_by_one_word_and_another_one_replaces_it() {
     let settings = router.show("bsbf");
     assert!(settings.contains("bsbf.bond.server='192.0.2.1:32767'\n"), "{settings}");
     assert!(!settings.contains("server_key"), "{settings}");
+    // The key of before is still there, and a client that has half of what encryption takes does not start.
+    assert!(settings.contains("bsbf.proxy.encryption='0'\n"), "{settings}");
 }
 
 #[test]

@@ -309,7 +309,9 @@ const LEFT: &str = "Left to do: systemctl enable bsbf-proxy-client; systemctl re
 
 /// What the settings are to have: all that a token has no word of is as by default.
 fn words(before: &[Package], old: &[String], server: &str, key: Option<String>) -> Vec<String> {
-    let mut words: Vec<String> = ["enabled=1", "encryption=", "key_file=", "uuid=", "uuid_file="]
+    // Without the servers' key it has to be said: our own, of another server, may still be there.
+    let encryption = if key.is_some() { "encryption=" } else { "encryption=0" };
+    let mut words: Vec<String> = ["enabled=1", encryption, "key_file=", "uuid=", "uuid_file="]
         .map(|word| ["proxy.", word].concat())
         .to_vec();
     words.push(["proxy.server=", server].concat());
