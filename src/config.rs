@@ -8,6 +8,7 @@ pub mod proxy;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use argh::FromArgs;
@@ -126,6 +127,21 @@ pub fn load(args: &ManagerArgs, halves: (bool, bool)) -> Result<Settings, Error>
     }
     arguments(&args.given(), &mut |option, values| options::set(&mut settings, option, values))?;
     Ok(settings)
+}
+
+/// Where MPTCP is spoken to: the servers of the proxy if it is enabled in the manager's file, else the manager's own.
+pub fn mptcp_servers(args: &ManagerArgs, settings: &Settings) -> Vec<SocketAddr> {
+    let mut client = proxy::Client::default();
+    let path = args.config.clone().unwrap_or_else(settings_file);
+    // What is wrong with its section is the proxy's to say.
+    if let Ok(package) = package(&path) {
+        let _ = proxy::apply(&mut client, &package);
+    }
+    if client.enabled && !client.servers.is_empty() {
+        return client.servers;
+    }
+    let servers = settings.targets.iter().filter(|target| target.is_server);
+    servers.map(|target| SocketAddr::new(target.address, target.port)).collect()
 }
 
 /// Options that were given as arguments, by their names in the file, and their values.

@@ -27,6 +27,7 @@ use crate::sys::signals::{Asked, DaemonSignals};
 use crate::sys::sysfs;
 use crate::types::{IfIndex, IfName, Time};
 use crate::wan::mind::{Action, Event, Mind};
+use crate::wan::mptcp::{Mptcp, Running};
 use crate::wan::networks::Networks;
 use crate::wan::record::Reason;
 use crate::wan::settings::{MAX_WANS, Settings};
@@ -37,6 +38,7 @@ use crate::wire::ubus::Interface;
 mod halves;
 mod listening;
 mod mirror;
+mod mptcp;
 mod neighbours;
 mod networks;
 mod probing;
@@ -169,6 +171,8 @@ enum Wake {
     },
     KernelChanged,
     SubflowFailed(std::net::IpAddr),
+    Tested(Running, Option<Mptcp>),
+    Doubt(std::net::IpAddr),
     Signal(Asked),
     Client(Client),
     Networks(Vec<Interface>),
@@ -199,6 +203,7 @@ struct Manager {
     retry: Duration,
     /// TCP probes under way.
     knocks: Rc<Cell<usize>>,
+    mptcp: mptcp::Watch,
     /// Something has changed since the kernel was read.
     stale: Rc<Cell<bool>>,
     next_echo_id: u16,
@@ -226,6 +231,8 @@ impl Manager {
             }
             notes.push(format!("{missing}, routes are managed all the same"));
         }
+        let servers = config::mptcp_servers(&args, &settings);
+        let mptcp = mptcp::Watch { servers, ..Default::default() };
         let trace = Recording::begin(kind, &args, &settings, &memory, now)?;
         let mut mind = Mind::new(settings.clone(), memory.clone(), now);
         let mirror = Mirror::new(kind.name);
@@ -248,6 +255,7 @@ impl Manager {
             resync_at: now,
             retry: RETRY,
             knocks: Rc::new(Cell::new(0)),
+            mptcp,
             stale: Rc::new(Cell::new(false)),
             // Another manager's echoes have ids elsewhere.
             next_echo_id: std::process::id() as u16,
@@ -269,7 +277,8 @@ impl Manager {
         self.all_notes().iter().for_each(|note| log::warn!("{note}"));
         loop {
             let now = clock::now();
-            let deadline = self.mind.next_deadline(now).min(self.resync_at);
+            let tests = self.mptcp.tests.deadline().unwrap_or(self.resync_at);
+            let deadline = self.mind.next_deadline(now).min(self.resync_at).min(tests);
             match self.wait(deadline).await {
                 None => {}
                 Some(Wake::Signal(Asked::End)) => return self.farewell(),
@@ -285,6 +294,8 @@ impl Manager {
                 }
                 Some(Wake::Answer { index, seq }) => self.tell_mind(Event::Answer { index, seq }, executor),
                 Some(Wake::SubflowFailed(address)) => self.tell_mind(Event::SubflowFailed(address), executor),
+                Some(Wake::Tested(ran, found)) => self.on_tested(ran, found, executor),
+                Some(Wake::Doubt(address)) => self.on_doubt(address),
                 Some(Wake::Client(client)) => self.serve(client, executor),
                 Some(Wake::Networks(networks)) => self.on_networks(&networks, executor),
             }
@@ -298,6 +309,7 @@ impl Manager {
             } else if now >= self.mind.next_deadline(now) {
                 self.tell_mind(Event::Tick, executor);
             }
+            self.test_mptcp(executor);
         }
     }
 
@@ -352,6 +364,7 @@ impl Manager {
         match config::load(&self.args, (self.kind.routes, self.kind.endpoints)) {
             Ok(settings) => {
                 log::info!("settings read again");
+                self.set_mptcp_servers(config::mptcp_servers(&self.args, &settings));
                 let resolved = self.networks.resolve(&settings);
                 self.settings = settings;
                 self.tell_mind(Event::Settings(Box::new(resolved)), executor);
@@ -442,7 +455,9 @@ impl Manager {
         let answer = match &client.question {
             Ok(Question::Status) => {
                 let notes = self.all_notes();
-                report::status(self.kind.name, self.began, &self.mind, notes, clock::now()).to_json()
+                let subflows = self.mptcp.subflows.borrow();
+                report::status(self.kind.name, self.began, &self.mind, &subflows, notes, clock::now())
+                    .to_json()
             }
             Ok(Question::Decisions) => self.mind.record().to_text(),
             Ok(Question::Release(name)) => {
@@ -451,6 +466,10 @@ impl Manager {
             }
             Ok(Question::Up { network, device }) => {
                 self.on_ifup(network, device.clone(), executor);
+                DONE.to_string()
+            }
+            Ok(Question::FellBack(address)) => {
+                self.on_doubt(*address);
                 DONE.to_string()
             }
             Ok(Question::Down(network)) => {

@@ -12,6 +12,7 @@ mod channel;
 pub mod client;
 pub mod client_list;
 pub mod clients;
+mod fallbacks;
 mod frames;
 pub mod greeting;
 pub mod ipv6;

@@ -4,8 +4,8 @@
 use bsbf_fuzz::body;
 use bsbf_fuzz::types::EndpointId;
 use bsbf_fuzz::wire::mptcp_pm::{
-    EVENTS, Endpoint, FAMILY, add_request, endpoint, family, family_request, limits, set_limits_request,
-    subflow_closed,
+    EVENTS, Endpoint, Event, FAMILY, add_request, endpoint, event, family, family_request, limits,
+    set_limits_request,
 };
 use bsbf_fuzz::wire::nl::{Attrs, push_attr};
 use libfuzzer_sys::fuzz_target;
@@ -23,7 +23,7 @@ fuzz_target!(|message: &[u8]| {
     if let Ok(found) = limits(message) {
         assert_eq!(limits(&body(set_limits_request(0x1f, found))), Ok(found));
     }
-    if let Ok(Some(_)) = subflow_closed(message) {
+    if let Ok(Some(Event::Ended { .. })) = event(message) {
         assert_eq!(message[0], SUB_CLOSED);
     }
     let _ = family(message, EVENTS);

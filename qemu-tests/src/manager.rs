@@ -59,6 +59,21 @@ pub struct WanStatus {
     pub table: u32,
     /// Its endpoints.
     pub endpoints: Vec<EndpointStatus>,
+    /// What becomes of MPTCP on its way: "passes", "stripped" or "dropped", once that was tested.
+    pub mptcp: Option<String>,
+    /// What became of it there.
+    pub mptcp_counts: MptcpCounts,
+}
+
+/// MPTCP's connections and joins on a WAN.
+#[derive(Deserialize, Debug, Clone)]
+pub struct MptcpCounts {
+    /// Connections that began there.
+    pub connections: u64,
+    /// Subflows that joined others.
+    pub joins: u64,
+    /// Those that were refused.
+    pub joins_refused: u64,
 }
 
 /// An endpoint as the manager tells of it.

@@ -10,6 +10,7 @@ use crate::sys::control::ControlSocket;
 use crate::sys::kernel::{Changes, SubflowEvents};
 use crate::sys::signals::DaemonSignals;
 use crate::tasks::spawn;
+use crate::wire::mptcp_pm::Event;
 
 impl Manager {
     /// Starts the tasks that turn what happens into wakes.
@@ -38,12 +39,28 @@ impl Manager {
         // Failed subflows are a hint that probes give too, only later; managing goes on without.
         match SubflowEvents::open(&self.kernel) {
             Ok(Some(mut events)) if self.kind.endpoints => {
-                let sender = self.sender.clone();
+                let (sender, subflows) = (self.sender.clone(), Rc::clone(&self.mptcp.subflows));
                 tasks.push(spawn(executor, async move {
-                    // Lost events are not missed, and a socket that breaks is not needed.
-                    while let Ok(closed) = events.next_failed().await {
-                        if sender.send(Wake::SubflowFailed(closed.source)).await.is_err() {
+                    loop {
+                        let (mut failed, mut refused) = (None, None);
+                        let mut hear = |event: Option<&Event>| match event {
+                            Some(event) => {
+                                refused = subflows.borrow_mut().hear(event).or(refused);
+                                if let Event::Ended { subflow, error: 1.. } = event {
+                                    failed = Some(subflow.source);
+                                }
+                            }
+                            None => subflows.borrow_mut().forget(),
+                        };
+                        // A socket that breaks is not needed.
+                        if events.hear(&mut hear).await.is_err() {
                             return;
+                        }
+                        let wakes = [failed.map(Wake::SubflowFailed), refused.map(Wake::Doubt)];
+                        for wake in wakes.into_iter().flatten() {
+                            if sender.send(wake).await.is_err() {
+                                return;
+                            }
                         }
                     }
                 }));

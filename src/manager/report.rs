@@ -6,12 +6,16 @@ use crate::types::{IfIndex, Time, millis};
 use crate::wan::discover;
 use crate::wan::liveness::State;
 use crate::wan::mind::{Mind, Wan};
+use crate::wan::mptcp::Mptcp;
 use crate::wan::record::Decision;
 use crate::wan::source_rules::Slot;
+use crate::wan::subflows::Subflows;
 use crate::wan::world::Change;
 use crate::wire::mptcp_pm::{self, FLAG_BACKUP};
 use crate::wire::rtnl::{Family, TABLE_MAIN};
-use crate::wire::status::{EndpointStatus, EventStatus, LimitsStatus, Status, VERSION, WanStatus};
+use crate::wire::status::{
+    EndpointStatus, EventStatus, LimitsStatus, MptcpCounts, Status, VERSION, WanStatus,
+};
 
 /// Moves of default routes and endpoints are what people look for; tables and rules follow from them.
 pub fn level_of(change: &Change) -> log::Level {
@@ -36,13 +40,25 @@ pub fn subject(change: &Change, mind: &Mind) -> String {
 const EVENTS: usize = 10;
 /// A projection onto 30 days needs at least this long.
 const PROJECTABLE: Duration = Duration::from_secs(60);
+/// No WAN is better than another in it.
+const NO_MPTCP: &str = "no connection to the server is MPTCP: has it MPTCP at the port that 'server' names?";
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Everything the manager knows; it began at `began`.
-pub fn status(daemon: &str, began: Time, mind: &Mind, mut notes: Vec<String>, now: Time) -> Status {
+pub fn status(
+    daemon: &str,
+    began: Time,
+    mind: &Mind,
+    subflows: &Subflows,
+    mut notes: Vec<String>,
+    now: Time,
+) -> Status {
     if !mind.left_out().is_empty() {
         let names: Vec<&str> = mind.left_out().iter().map(|n| n.as_str()).collect();
         notes.push(format!("no place for {}: there are 8 WANs already", names.join(", ")));
+    }
+    if !mind.is_mptcp_known() && mind.wans().iter().any(|wan| wan.mptcp == Some(Mptcp::Stripped)) {
+        notes.push(String::from(NO_MPTCP));
     }
     let event = |d: &Decision| EventStatus { ago_ms: millis(now.since(d.at)), text: d.to_string() };
     let mut events: Vec<EventStatus> = mind.record().iter().rev().take(EVENTS).map(event).collect();
@@ -57,13 +73,13 @@ pub fn status(daemon: &str, began: Time, mind: &Mind, mut notes: Vec<String>, no
             .world()
             .limits
             .map(|l| LimitsStatus { subflows: l.subflows, add_addr_accepted: l.add_addr_accepted }),
-        wans: mind.wans().iter().map(|wan| wan_status(wan, mind, now)).collect(),
+        wans: mind.wans().iter().map(|wan| wan_status(wan, mind, subflows, now)).collect(),
         notes,
         events,
     }
 }
 
-fn wan_status(wan: &Wan, mind: &Mind, now: Time) -> WanStatus {
+fn wan_status(wan: &Wan, mind: &Mind, subflows: &Subflows, now: Time) -> WanStatus {
     let world = mind.world();
     let endpoints = world.endpoints.iter().flatten().filter(|e| e.index == Some(wan.index));
     let mut reason = wan.reason.to_string();
@@ -73,6 +89,14 @@ fn wan_status(wan: &Wan, mind: &Mind, now: Time) -> WanStatus {
     if let Some(note) = &wan.note {
         reason = format!("{reason}; {note}");
     }
+    if let Some(what) = mptcp_text(wan.mptcp, mind.is_mptcp_known()) {
+        reason = format!("{reason}; {what}");
+    }
+    let addresses = || {
+        let of = |family| mind.world().global_addresses(wan.index, family).map(|a| a.local);
+        Family::BOTH.into_iter().flat_map(of)
+    };
+    let counts = subflows.counts(addresses());
     let ms = |d: Duration| (d.as_secs_f64() * 10_000.0).round() / 10.0;
     let (rx_rate, tx_rate) = wan.traffic.rates();
     let (rx_bytes, tx_bytes) = wan.traffic.totals();
@@ -90,11 +114,7 @@ fn wan_status(wan: &Wan, mind: &Mind, now: Time) -> WanStatus {
         loss_percent: wan.liveness.loss_percent(),
         metric: best.map(|r| r.metric.0),
         gateway: best.and_then(|r| r.gateway).map(|g| g.to_string()),
-        addresses: Family::BOTH
-            .into_iter()
-            .flat_map(|family| world.global_addresses(wan.index, family))
-            .map(|a| a.local.to_string())
-            .collect(),
+        addresses: addresses().map(|a| a.to_string()).collect(),
         metered: mind.is_metered(wan),
         backup: mind.is_backup(wan),
         load: wan.load(now).as_str().to_string(),
@@ -107,6 +127,12 @@ fn wan_status(wan: &Wan, mind: &Mind, now: Time) -> WanStatus {
                 flags: mptcp_pm::flag_names(e.flags),
             })
             .collect(),
+        mptcp: wan.mptcp.map(|found| found.word().to_string()),
+        mptcp_counts: MptcpCounts {
+            connections: counts.begun,
+            joins: counts.joined,
+            joins_refused: counts.refused,
+        },
         rx_rate,
         tx_rate,
         rx_bytes,
@@ -116,6 +142,16 @@ fn wan_status(wan: &Wan, mind: &Mind, now: Time) -> WanStatus {
         probe_tx_bytes,
         probe_rx_bytes,
         probe_bytes_month: a_month(probe_tx_bytes + probe_rx_bytes, now.since(wan.found)),
+    }
+}
+
+/// Said of a WAN on which it does not pass.
+fn mptcp_text(found: Option<Mptcp>, passes_elsewhere: bool) -> Option<&'static str> {
+    match (found?, passes_elsewhere) {
+        (Mptcp::Dropped, _) => Some("MPTCP is dropped on its way"),
+        (Mptcp::Stripped, true) => Some("MPTCP is stripped on its way: what begins here is plain TCP"),
+        // It may be the server, which a note says.
+        (Mptcp::Stripped, false) | (Mptcp::Passes, _) => None,
     }
 }
 

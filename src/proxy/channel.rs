@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::io::{self, ErrorKind::WouldBlock};
 use std::mem;
+use std::net::IpAddr;
 
 use bsbf_noise::Forged;
 use bsbf_noise::frames::{self, EXTRA, LONGEST, MOST, Session};
@@ -64,6 +65,11 @@ impl Channel {
     /// The connection, if it is carried as it is.
     pub fn plain(&self) -> Option<&Stream> {
         if self.sealed.is_none() { Some(&self.stream) } else { None }
+    }
+
+    /// Our address, of one that has come to be plain TCP; once ([`Stream::falls_back`]).
+    pub fn falls_back(&self) -> Option<IpAddr> {
+        if self.stream.falls_back() { Some(self.stream.local().ok()?.ip()) } else { None }
     }
 
     /// Marks what it sends from now on.

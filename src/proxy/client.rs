@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use smol::channel::{Receiver, Sender};
 use super::Executor;
 use super::ahead::Ahead;
 use super::channel::Channel;
+use super::fallbacks::Fallbacks;
 use super::greeting::Keys;
 use super::lan_hosts::LanHosts;
 use super::meter::Meter;
@@ -39,6 +41,8 @@ pub struct Settings {
     pub when_down: WhenDown,
     /// So long none has to answer before that.
     pub down_after: Duration,
+    /// Where the manager's socket is.
+    pub run_dir: PathBuf,
 }
 
 /// Where what comes from the LAN goes.
@@ -67,6 +71,9 @@ pub struct Client {
     pub(super) ahead: Ahead,
     /// Who of the LAN has connections.
     hosts: LanHosts,
+    /// Connections to servers, begun.
+    pub(super) connections: Cell<u64>,
+    pub(super) fallbacks: Fallbacks,
     /// What the LAN has carried by servers.
     pub(super) meter: Meter,
     /// The same past them.
@@ -80,6 +87,8 @@ impl Client {
         let (rings, rung) = smol::channel::bounded(1);
         Rc::new(Client {
             executor,
+            connections: Cell::new(0),
+            fallbacks: Fallbacks::new(settings.run_dir.clone()),
             settings,
             upstreams,
             current: Cell::new(0),
@@ -128,6 +137,8 @@ impl Client {
         ProxyStatus {
             way: way.to_owned(),
             servers: self.upstreams.iter().enumerate().map(server).collect(),
+            connections: self.connections.get(),
+            fallbacks: self.fallbacks.status(),
             up_bytes: self.meter.up.bytes.get(),
             down_bytes: self.meter.down.bytes.get(),
             direct_up_bytes: self.direct.up.bytes.get(),
@@ -151,6 +162,9 @@ impl Client {
         let carried = match Box::pin(self.begin(stream, to)).await {
             Ok(Some(Begun { stream, remote, upstream, greeting, meter })) => {
                 let ended = relay(&stream, &remote, greeting, meter).await;
+                if upstream.is_some() {
+                    self.fallbacks.look(&remote);
+                }
                 if let Err(e) = &ended {
                     stream.reset();
                     remote.reset();

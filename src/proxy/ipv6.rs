@@ -111,6 +111,7 @@ mod tests {
             keys: None,
             when_down: WhenDown::Direct,
             down_after: Duration::from_secs(10),
+            run_dir: std::path::PathBuf::new(),
         };
         let client = Client::new(Executor::default(), settings, 1024);
         let Way::Server(upstream) = client.way() else { panic!("there is a server") };

@@ -223,7 +223,9 @@ impl Client {
         let connected: io::Result<_> = Box::pin(connect().or(again)).await;
         let now = clock::now();
         match &connected {
-            Ok((_, took)) => {
+            Ok((channel, took)) => {
+                self.connections.set(self.connections.get() + 1);
+                self.fallbacks.look(channel);
                 let took = *took;
                 let rtt = upstream.rtt.get().map_or(took, |before| (before * 7 + took) / 8);
                 upstream.rtt.set(Some(rtt));

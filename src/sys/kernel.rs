@@ -6,7 +6,7 @@ use super::netlink::{Asker, Bell, Heard, Listener, Protocol};
 use super::sysfs;
 use crate::types::{IfIndex, IfName};
 use crate::wan::world::{Change, World};
-use crate::wire::mptcp_pm::{self, SubflowClosed};
+use crate::wire::mptcp_pm::{self, Event};
 use crate::wire::nl::Message;
 use crate::wire::rtnl::{self, AnyRule, Dump, Family, Link, Object, RouteOp};
 
@@ -255,20 +255,22 @@ impl SubflowEvents {
         kernel.events.map(|group| Listener::open(Protocol::Generic, &[group]).map(SubflowEvents)).transpose()
     }
 
-    /// Waits until a subflow ended with an error.
-    pub async fn next_failed(&mut self) -> io::Result<SubflowClosed> {
-        loop {
-            let mut failed = None;
-            self.0
-                .hear(|message| match message.and_then(|m| mptcp_pm::subflow_closed(m.body)) {
-                    Ok(Some(closed)) if closed.error != 0 => failed = Some(closed),
-                    Ok(_) => {}
-                    Err(e) => log::debug!("{e} in an MPTCP event"),
-                })
-                .await?;
-            if let Some(failed) = failed {
-                return Ok(failed);
-            }
+    /// Waits for events and hands each over, and nothing where some were lost.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn hear(&mut self, each: &mut dyn FnMut(Option<&Event>)) -> io::Result<()> {
+        let heard = self
+            .0
+            .hear(|message| match message.and_then(|m| mptcp_pm::event(m.body)) {
+                Ok(Some(event)) => each(Some(&event)),
+                Ok(None) => {}
+                Err(e) => log::debug!("{e} in an MPTCP event"),
+            })
+            .await?;
+        if heard == Heard::Overflow {
+            each(None);
         }
+        Ok(())
     }
 }

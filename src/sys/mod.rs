@@ -19,6 +19,7 @@ pub mod keep;
 pub mod kernel;
 pub mod limits;
 pub mod lock;
+pub mod mptcp;
 pub mod neighbours;
 pub mod netdevs;
 pub mod netlink;

@@ -14,12 +14,18 @@ use nix::sys::socket::{
 use smol::Async;
 use smol::future::FutureExt;
 
+use super::mptcp::{self, IPPROTO_MPTCP};
 use crate::types::IfName;
+use crate::wan::mptcp::Mptcp;
 use crate::wire::icmp::{self, Echo};
 use crate::wire::tproxy::DIRECT;
 
 /// No answer is waited for longer; the policy has given up before.
 const TCP_TIMEOUT: Duration = Duration::from_secs(4);
+/// Longer than until Linux tries without the options (at 3 s from 6.12 on, syn_retrans_before_tcp_fallback).
+const MPTCP_TIMEOUT: Duration = Duration::from_secs(5);
+/// It had to leave at least so many unanswered before.
+const SYNS_WITH_OPTIONS: u32 = 2;
 /// struct icmp_filter's socket option (uapi/linux/icmp.h); level is SOL_RAW.
 const ICMP_FILTER: libc::c_int = 1;
 const SOL_RAW: libc::c_int = 255;
@@ -83,31 +89,74 @@ impl EchoSocket {
     }
 }
 
+/// Who was asked for a connection.
+enum Asked {
+    /// Has given one.
+    Open(Async<OwnedFd>),
+    /// Has refused it.
+    Refused,
+    /// Has not answered in time.
+    Silent,
+}
+
 /// Knocks at `target` from `device` by TCP. True if it answered, be it with a refusal; false if nothing came in time.
 pub async fn knock(device: &IfName, target: SocketAddr) -> io::Result<bool> {
-    let family = if target.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let socket = socket::socket(family, SockType::Stream, flags, SockProtocol::Tcp)?;
+    let asked = connect(device, target, libc::IPPROTO_TCP, TCP_TIMEOUT).await?;
+    Ok(!matches!(asked, Asked::Silent))
+}
+
+/// What becomes of MPTCP on the way from `device` to a server; nothing if the server does not answer TCP either.
+///
+/// # Errors
+/// What the system says: that the kernel has no MPTCP, or none that tells what it does (before 5.16).
+pub async fn mptcp(device: &IfName, server: SocketAddr) -> io::Result<Option<Mptcp>> {
+    if !mptcp::is_told() {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    if let Asked::Open(socket) = connect(device, server, IPPROTO_MPTCP, MPTCP_TIMEOUT).await? {
+        // Linux leaves the options out of a SYN that it sends for the third or fourth time.
+        return Ok(Some(match mptcp::has_fallen_back(&socket) {
+            false => Mptcp::Passes,
+            true if mptcp::retransmissions(&socket) < SYNS_WITH_OPTIONS => Mptcp::Stripped,
+            true => Mptcp::Dropped,
+        }));
+    }
+    let plain = connect(device, server, libc::IPPROTO_TCP, TCP_TIMEOUT).await?;
+    Ok(matches!(plain, Asked::Open(_)).then_some(Mptcp::Dropped))
+}
+
+async fn connect(
+    device: &IfName,
+    target: SocketAddr,
+    protocol: libc::c_int,
+    patience: Duration,
+) -> io::Result<Asked> {
+    let family = if target.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let socket = mptcp::open(family, protocol)?;
     setsockopt(&socket, sockopt::BindToDevice, &device.as_str().into())?;
     mark(&socket);
     // Closing resets at once: no farewell over a link that may be paid by the byte.
     setsockopt(&socket, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 })?;
     match socket::connect(socket.as_raw_fd(), &SockaddrStorage::from(target)) {
-        Ok(()) | Err(nix::errno::Errno::ECONNREFUSED) => return Ok(true),
-        Err(nix::errno::Errno::EINPROGRESS) => {}
+        Ok(()) | Err(nix::errno::Errno::EINPROGRESS) => {}
+        Err(nix::errno::Errno::ECONNREFUSED) => return Ok(Asked::Refused),
         Err(e) => return Err(e.into()),
     }
     let socket = Async::new(socket)?;
     let connected = async { socket.writable().await.map(|()| true) };
     let late = async {
-        smol::Timer::after(TCP_TIMEOUT).await;
+        smol::Timer::after(patience).await;
         Ok(false)
     };
     if !connected.or(late).await? {
-        return Ok(false);
+        return Ok(Asked::Silent);
     }
-    let error = socket::getsockopt(&socket, sockopt::SocketError)?;
-    Ok(matches!(error, 0 | libc::ECONNREFUSED))
+    Ok(match socket::getsockopt(&socket, sockopt::SocketError)? {
+        0 => Asked::Open(socket),
+        libc::ECONNREFUSED => Asked::Refused,
+        // Unreachable, or timed out in the kernel.
+        _ => Asked::Silent,
+    })
 }
 
 /// Marks what the socket sends: what redirects the LAN to a proxy or a tunnel leaves it alone. Without CAP_NET_ADMIN there are no marks, and no redirection of ours either.

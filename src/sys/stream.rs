@@ -1,5 +1,6 @@
 //! TCP and MPTCP connections, and the listeners that they come in by, transparent ones too.
 
+use std::cell::Cell;
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -12,8 +13,8 @@ use nix::sys::socket::{
 use smol::Async;
 use smol::future::{self, FutureExt};
 
-/// MPTCP's protocol number (uapi/linux/in.h).
-const IPPROTO_MPTCP: libc::c_int = 262;
+use super::mptcp::{self, IPPROTO_MPTCP};
+
 /// A peer that went away without a word is noticed after this, and so many questions without an answer. Rare enough for
 /// a phone on a battery.
 const KEEP_IDLE: u32 = 300;
@@ -30,7 +31,11 @@ pub enum Protocol {
 }
 
 /// A connection.
-pub struct Stream(Async<OwnedFd>);
+pub struct Stream {
+    socket: Async<OwnedFd>,
+    /// It was told that it has come to be plain TCP.
+    is_told: Cell<bool>,
+}
 
 impl Stream {
     /// Connects, and gives up after a time. What it sends has this mark; 0 is none.
@@ -51,12 +56,12 @@ impl Stream {
             Ok(()) | Err(Errno::EINPROGRESS) => {}
             Err(e) => return Err(e.into()),
         }
-        let stream = Stream(Async::new(socket)?);
+        let stream = Stream::new(socket)?;
         let late = async {
             smol::Timer::after(within).await;
             Err(io::ErrorKind::TimedOut.into())
         };
-        stream.0.writable().or(late).await?;
+        stream.socket.writable().or(late).await?;
         stream.take_error()?;
         stream.adjust();
         Ok(stream)
@@ -68,16 +73,20 @@ impl Stream {
     /// What the system says.
     #[cfg(test)]
     pub fn of(socket: OwnedFd) -> io::Result<Stream> {
-        Ok(Stream(Async::new(socket)?))
+        Stream::new(socket)
+    }
+
+    fn new(socket: OwnedFd) -> io::Result<Stream> {
+        Ok(Stream { socket: Async::new(socket)?, is_told: Cell::new(false) })
     }
 
     /// What both ends of a relay want: no waiting for more to send, and news of peers that are gone.
     fn adjust(&self) {
-        let _ = setsockopt(&self.0, sockopt::TcpNoDelay, &true);
-        let _ = setsockopt(&self.0, sockopt::KeepAlive, &true);
-        let _ = setsockopt(&self.0, sockopt::TcpKeepIdle, &KEEP_IDLE);
-        let _ = setsockopt(&self.0, sockopt::TcpKeepInterval, &KEEP_INTERVAL);
-        let _ = setsockopt(&self.0, sockopt::TcpKeepCount, &KEEP_COUNT);
+        let _ = setsockopt(&self.socket, sockopt::TcpNoDelay, &true);
+        let _ = setsockopt(&self.socket, sockopt::KeepAlive, &true);
+        let _ = setsockopt(&self.socket, sockopt::TcpKeepIdle, &KEEP_IDLE);
+        let _ = setsockopt(&self.socket, sockopt::TcpKeepInterval, &KEEP_INTERVAL);
+        let _ = setsockopt(&self.socket, sockopt::TcpKeepCount, &KEEP_COUNT);
     }
 
     /// Marks what it sends from now on.
@@ -86,7 +95,7 @@ impl Stream {
     /// What the system says.
     #[cfg(feature = "server")]
     pub fn mark(&self, mark: u32) -> io::Result<()> {
-        Ok(setsockopt(&self.0, sockopt::Mark, &mark)?)
+        Ok(setsockopt(&self.socket, sockopt::Mark, &mark)?)
     }
 
     /// This end's address; of a connection that a transparent listener accepted, the one that was asked for.
@@ -94,7 +103,7 @@ impl Stream {
     /// # Errors
     /// What the system says.
     pub fn local(&self) -> io::Result<SocketAddr> {
-        address(socket::getsockname::<SockaddrStorage>(self.0.as_raw_fd())?)
+        address(socket::getsockname::<SockaddrStorage>(self.socket.as_raw_fd())?)
     }
 
     /// The other end's address.
@@ -102,7 +111,7 @@ impl Stream {
     /// # Errors
     /// What the system says.
     pub fn peer(&self) -> io::Result<SocketAddr> {
-        address(socket::getpeername::<SockaddrStorage>(self.0.as_raw_fd())?)
+        address(socket::getpeername::<SockaddrStorage>(self.socket.as_raw_fd())?)
     }
 
     /// Takes what is there, as much as fits; 0 bytes at its end.
@@ -110,7 +119,7 @@ impl Stream {
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] if nothing is there now.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        Ok(retry(|| socket::recv(self.0.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT))?)
+        Ok(retry(|| socket::recv(self.socket.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT))?)
     }
 
     /// Sends as much as there is room for.
@@ -119,7 +128,7 @@ impl Stream {
     /// [`io::ErrorKind::WouldBlock`] if there is none now.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-        Ok(retry(|| socket::send(self.0.as_raw_fd(), bytes, flags))?)
+        Ok(retry(|| socket::send(self.socket.as_raw_fd(), bytes, flags))?)
     }
 
     /// Waits until there is something to read, its end included. One task at a time may.
@@ -128,7 +137,7 @@ impl Stream {
     /// What the system says.
     pub async fn readable(&self) -> io::Result<()> {
         // Unlike `Async::readable`, without an allocation for those who wait: there is one.
-        future::poll_fn(|context| self.0.poll_readable(context)).await
+        future::poll_fn(|context| self.socket.poll_readable(context)).await
     }
 
     /// Waits until there is room to write. One task at a time may.
@@ -136,7 +145,7 @@ impl Stream {
     /// # Errors
     /// What the system says.
     pub async fn writable(&self) -> io::Result<()> {
-        future::poll_fn(|context| self.0.poll_writable(context)).await
+        future::poll_fn(|context| self.socket.poll_writable(context)).await
     }
 
     /// Reads into all of `buffer`, or less at its end.
@@ -174,7 +183,7 @@ impl Stream {
         // SAFETY: it writes an int, as long as it is told, that lives until the call returns.
         let result = unsafe {
             libc::getsockopt(
-                self.0.as_raw_fd(),
+                self.socket.as_raw_fd(),
                 libc::SOL_SOCKET,
                 libc::SO_PROTOCOL,
                 (&raw mut protocol).cast(),
@@ -184,26 +193,34 @@ impl Stream {
         result == 0 && protocol == IPPROTO_MPTCP
     }
 
+    /// Whether it was to be MPTCP and has come to be plain TCP, at its beginning or later; that is told once.
+    pub fn falls_back(&self) -> bool {
+        !self.is_told.get()
+            && self.is_mptcp()
+            && mptcp::has_fallen_back(&self.socket)
+            && !self.is_told.replace(true)
+    }
+
     /// Bytes written that the other end has not acknowledged, of MPTCP in whatever subflow (SIOCOUTQ, tcp(7), here by its
     /// other name; mptcp_ioctl in net/mptcp/protocol.c counts from snd_una). `None` where the kernel does not tell, as
     /// before 5.17 of MPTCP.
     pub fn unacknowledged(&self) -> Option<u64> {
         let mut bytes: libc::c_int = 0;
         // SAFETY: it writes one int, and `bytes` is one, which lives until the call returns.
-        let result = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::TIOCOUTQ as _, &raw mut bytes) };
+        let result = unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::TIOCOUTQ as _, &raw mut bytes) };
         if result == 0 { u64::try_from(bytes).ok() } else { None }
     }
 
     /// Whether nobody has said anything yet, nor hung up.
     pub fn is_fresh(&self) -> bool {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK;
-        retry(|| socket::recv(self.0.as_raw_fd(), &mut [0], flags)) == Err(Errno::EAGAIN)
+        retry(|| socket::recv(self.socket.as_raw_fd(), &mut [0], flags)) == Err(Errno::EAGAIN)
     }
 
     /// Tells the peer that nothing more comes.
     pub fn end(&self) {
         // It may have ended itself meanwhile.
-        let _ = socket::shutdown(self.0.as_raw_fd(), Shutdown::Write);
+        let _ = socket::shutdown(self.socket.as_raw_fd(), Shutdown::Write);
     }
 
     /// What has broken it, where nobody reads or writes; once.
@@ -211,7 +228,7 @@ impl Stream {
     /// # Errors
     /// That.
     pub fn take_error(&self) -> io::Result<()> {
-        match socket::getsockopt(&self.0, sockopt::SocketError)? {
+        match socket::getsockopt(&self.socket, sockopt::SocketError)? {
             0 => Ok(()),
             error => Err(io::Error::from_raw_os_error(error)),
         }
@@ -219,7 +236,8 @@ impl Stream {
 
     /// Whether it is reset, and not ended with a farewell, when this process is no more.
     pub fn resets(&self, resets: bool) {
-        let _ = setsockopt(&self.0, sockopt::Linger, &libc::linger { l_onoff: resets.into(), l_linger: 0 });
+        let _ =
+            setsockopt(&self.socket, sockopt::Linger, &libc::linger { l_onoff: resets.into(), l_linger: 0 });
     }
 
     /// Ends it with a reset instead of a farewell: something was lost, and the peer has to know.
@@ -230,14 +248,18 @@ impl Stream {
         let nowhere = libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
         // SAFETY: it points to an address, as long as it is told, that lives until the call returns.
         unsafe {
-            libc::connect(self.0.as_raw_fd(), &raw const nowhere, size_of_val(&nowhere) as libc::socklen_t);
+            libc::connect(
+                self.socket.as_raw_fd(),
+                &raw const nowhere,
+                size_of_val(&nowhere) as libc::socklen_t,
+            );
         }
     }
 }
 
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.socket.as_fd()
     }
 }
 
@@ -279,7 +301,7 @@ impl Listener {
             match accepted {
                 Ok(fd) => {
                     // SAFETY: accept4 gave it to us, and nobody else has it.
-                    let stream = Stream(Async::new(unsafe { OwnedFd::from_raw_fd(fd) })?);
+                    let stream = Stream::new(unsafe { OwnedFd::from_raw_fd(fd) })?;
                     stream.adjust();
                     return Ok(stream);
                 }
@@ -314,19 +336,13 @@ pub(super) fn make_transparent(socket: &OwnedFd, at: SocketAddr) -> io::Result<(
 
 fn open(of: SocketAddr, protocol: Protocol) -> io::Result<OwnedFd> {
     let family = if of.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-    // SAFETY: socket(2) takes numbers; who gets one from it owns it.
-    let new = |protocol| unsafe { libc::socket(family, kind, protocol) };
-    let mut fd = if protocol == Protocol::Mptcp { new(IPPROTO_MPTCP) } else { -1 };
-    if fd < 0 {
-        // Not built in, or switched off (net.mptcp.enabled).
-        fd = new(libc::IPPROTO_TCP);
+    match protocol {
+        Protocol::Tcp => mptcp::open(family, libc::IPPROTO_TCP),
+        // Not built in, or switched off.
+        Protocol::Mptcp => {
+            mptcp::open(family, IPPROTO_MPTCP).or_else(|_| mptcp::open(family, libc::IPPROTO_TCP))
+        }
     }
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: as above.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Its address; one of IPv4 that came in by a socket of IPv6 is one of IPv4.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::backup::BackupWatch;
 use super::discover;
 use super::liveness::{Liveness, Obstacle, Probe, State};
+use super::mptcp::Mptcp;
 use super::record::{Decision, Outcome, Reason, Record};
 use super::settings::{MAX_TARGETS, MAX_WANS, Settings, Target};
 use super::source_rules::Slot;
@@ -14,6 +15,7 @@ use super::world::{Change, Memory, World};
 use crate::types::{IfIndex, IfName, Time, micros};
 
 mod judging;
+mod mptcp;
 mod planning;
 mod wan;
 
@@ -47,6 +49,8 @@ pub enum Event {
     Counters(Vec<(IfIndex, u64, u64)>),
     /// A subflow from this address ended with an error.
     SubflowFailed(IpAddr),
+    /// It was tested what becomes of MPTCP on the device's way to the server.
+    Mptcp(IfIndex, Mptcp),
     /// Somebody takes the interface down (hotplug ifdown).
     Release(IfName),
     /// It is up, whatever was said before (hotplug ifup).
@@ -205,6 +209,7 @@ impl Mind {
                     wan.liveness.hint(now);
                 }
             }
+            Event::Mptcp(index, found) => self.on_mptcp(index, found, now, &mut actions),
             Event::Release(name) => {
                 for wan in self.wans.iter_mut().filter(|w| w.name == name) {
                     wan.release = Release::Asked(now);
@@ -267,6 +272,7 @@ impl Mind {
                 if wan.index != index {
                     wan.index = index;
                     wan.traffic = Traffic::default();
+                    wan.mptcp = None;
                     let from = wan.liveness.state();
                     if wan.liveness.observe(Some(Obstacle::Gone), true, now) {
                         self.tell(&name, from, Reason::Blocked(Obstacle::Gone), now, actions);
@@ -298,6 +304,7 @@ impl Mind {
                 traffic: Traffic::default(),
                 reason: Reason::Found,
                 note: None,
+                mptcp: None,
                 backup: BackupWatch::default(),
                 release: Release::No,
                 unvouched: None,

@@ -8,6 +8,7 @@ pub mod liveness;
 pub mod mind;
 #[cfg(any(test, feature = "replay"))]
 pub mod model;
+pub mod mptcp;
 pub mod neighbours;
 pub mod networks;
 pub mod probes;
@@ -19,6 +20,7 @@ pub mod rtt;
 pub mod server_watch;
 pub mod settings;
 pub mod source_rules;
+pub mod subflows;
 pub mod trace;
 pub mod traffic;
 pub mod world;

@@ -82,7 +82,7 @@ pub fn replay(bytes: &[u8], set: SetOption, options: &Options, watch: Watch) -> 
                     let settings = overridden(settings, options, set)?;
                     other.tell(Event::Settings(Box::new(settings)), watch);
                 }
-                Event::SubflowFailed(_) | Event::Release(_) | Event::Keep(_) => {
+                Event::SubflowFailed(_) | Event::Mptcp(..) | Event::Release(_) | Event::Keep(_) => {
                     other.tell(event.clone(), watch)
                 }
                 // It asks, reads and waits for itself.

@@ -28,6 +28,8 @@ const ONLINK: u32 = 4;
 pub enum Class {
     /// Works.
     Live,
+    /// Works, but connections that begin there cannot be MPTCP, or only late, and on another WAN they can.
+    LiveWithoutMptcp,
     /// Works, but the owner wants it behind.
     LiveBackup,
     /// Not known yet, or being taken down by its owner: its routes stay as they are.
@@ -36,6 +38,12 @@ pub enum Class {
     Dead,
     /// No WAN of ours any more, by the settings: what was moved comes home.
     Left,
+}
+
+impl Class {
+    fn is_usable(self) -> bool {
+        self <= Class::LiveBackup
+    }
 }
 
 /// A WAN as the planner sees it.
@@ -54,11 +62,11 @@ pub fn plan(world: &World, wans: &[WanView], memory: &Memory) -> Vec<Change> {
     let mut plan = Plan { world, wans, memory: memory.clone(), changes: Vec::new(), taken: taken(world) };
     plan.remove_stale();
     wans.iter().filter(|w| w.class == Class::Left).for_each(|wan| plan.bring_home(wan));
-    if wans.iter().any(|w| w.class == Class::Live || w.class == Class::LiveBackup) {
+    if wans.iter().any(|w| w.class.is_usable()) {
         for wan in wans {
             match wan.class {
                 Class::Live => plan.bring_home(wan),
-                Class::LiveBackup | Class::Dead => plan.put_behind(wan),
+                Class::LiveWithoutMptcp | Class::LiveBackup | Class::Dead => plan.put_behind(wan),
                 Class::Unknown | Class::Left => {}
             }
         }
@@ -291,14 +299,13 @@ impl Plan<'_> {
         if defaults.iter().all(|(_, r)| r.source.is_some()) {
             return Vec::new();
         }
-        let usable = |class: Class| class == Class::Live || class == Class::LiveBackup;
         let best_of = |wrong: Class| {
             defaults.iter().filter(|(c, r)| *c == wrong && r.source.is_none()).map(|(_, r)| r.metric).min()
         };
         let winner_behind = |class: Class| {
-            defaults.iter().filter(|(c, _)| usable(*c) && *c < class).map(|(_, r)| r.metric).min()
+            defaults.iter().filter(|(c, _)| c.is_usable() && *c < class).map(|(_, r)| r.metric).min()
         };
-        let barrier = [Class::Dead, Class::LiveBackup]
+        let barrier = [Class::Dead, Class::LiveBackup, Class::LiveWithoutMptcp]
             .into_iter()
             .filter_map(|class| {
                 let (wrong, right) = (best_of(class)?, winner_behind(class)?);
@@ -306,7 +313,7 @@ impl Plan<'_> {
             })
             .min();
         let Some(barrier) = barrier else { return Vec::new() };
-        let mut ranked: Vec<(Class, Route)> = defaults.into_iter().filter(|(c, _)| usable(*c)).collect();
+        let mut ranked: Vec<(Class, Route)> = defaults.into_iter().filter(|(c, _)| c.is_usable()).collect();
         ranked.sort_by_key(|(class, route)| (*class, route.metric, route.oif));
         let copies = (FIRST_METRIC..).zip(ranked).map(|(metric, (_, route))| Route {
             metric: Metric(metric),

@@ -30,6 +30,9 @@ const CMD_GET_ADDR: u8 = 3;
 const CMD_SET_LIMITS: u8 = 5;
 const CMD_GET_LIMITS: u8 = 6;
 const CMD_SET_FLAGS: u8 = 7;
+const EVENT_CREATED: u8 = 1;
+const EVENT_CLOSED: u8 = 3;
+const EVENT_SUB_ESTABLISHED: u8 = 10;
 const EVENT_SUB_CLOSED: u8 = 11;
 
 const ATTR_ADDR: u16 = 1;
@@ -41,9 +44,12 @@ const ADDR_ADDR4: u16 = 3;
 const ADDR_ADDR6: u16 = 4;
 const ADDR_FLAGS: u16 = 6;
 const ADDR_IF_IDX: u16 = 7;
+const EVENT_TOKEN: u16 = 1;
 const EVENT_SADDR4: u16 = 5;
 const EVENT_SADDR6: u16 = 6;
+const EVENT_SPORT: u16 = 9;
 const EVENT_ERROR: u16 = 12;
+const EVENT_SERVER_SIDE: u16 = 18;
 
 /// A client opens an extra subflow from this address.
 pub const FLAG_SUBFLOW: u32 = 2;
@@ -83,13 +89,33 @@ pub struct Limits {
     pub add_addr_accepted: u32,
 }
 
-/// A subflow's end, as an event tells it.
+/// What an event tells of a connection that this machine has begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SubflowClosed {
+pub enum Event {
+    /// The other end has answered with MPTCP, on the first subflow. One that came to be plain TCP has no such event.
+    Created(Subflow),
+    /// Another subflow has joined it.
+    Joined(Subflow),
+    /// A subflow ended. A join that was refused, or whose answer was no MPTCP, ends without having joined.
+    Ended {
+        /// Which.
+        subflow: Subflow,
+        /// errno of its end; 0 for an orderly one.
+        error: u8,
+    },
+    /// The connection ended; its token.
+    Closed(u32),
+}
+
+/// A subflow, as an event names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subflow {
+    /// The connection's number on this machine.
+    pub token: u32,
     /// Our address on it.
     pub source: IpAddr,
-    /// errno of its end; 0 for an orderly one.
-    pub error: u8,
+    /// And our port.
+    pub port: u16,
 }
 
 /// The request for a family's number.
@@ -208,21 +234,30 @@ pub fn limits(body: &[u8]) -> Result<Limits, Malformed> {
     Ok(limits)
 }
 
-/// The end of a subflow, if this event is one; other events do not concern us.
-pub fn subflow_closed(body: &[u8]) -> Result<Option<SubflowClosed>, Malformed> {
-    if nl::u8_at(body, 0)? != EVENT_SUB_CLOSED {
-        return Ok(None);
-    }
-    let (mut source, mut error) = (None, 0);
+/// What an event tells; nothing of those that do not concern us, nor of connections that others began with this machine.
+pub fn event(body: &[u8]) -> Result<Option<Event>, Malformed> {
+    let what = nl::u8_at(body, 0)?;
+    let (mut token, mut source, mut port, mut error, mut theirs) = (None, None, 0, 0, false);
     for attr in Attrs(body.get(4..).ok_or(Malformed)?) {
         match attr? {
+            (EVENT_TOKEN, payload) => token = Some(nl::u32_at(payload, 0)?),
             (EVENT_SADDR4, payload) => source = Some(v4(payload)?),
             (EVENT_SADDR6, payload) => source = Some(v6(payload)?),
+            (EVENT_SPORT, payload) => port = u16::from_be_bytes(nl::array(payload, 0)?),
             (EVENT_ERROR, payload) => error = nl::u8_at(payload, 0)?,
+            (EVENT_SERVER_SIDE, payload) => theirs = nl::u8_at(payload, 0)? != 0,
             _ => {}
         }
     }
-    Ok(source.map(|source| SubflowClosed { source, error }))
+    let Some(token) = token.filter(|_| !theirs) else { return Ok(None) };
+    let subflow = source.map(|source| Subflow { token, source, port });
+    Ok(match (what, subflow) {
+        (EVENT_CLOSED, _) => Some(Event::Closed(token)),
+        (EVENT_CREATED, Some(subflow)) => Some(Event::Created(subflow)),
+        (EVENT_SUB_ESTABLISHED, Some(subflow)) => Some(Event::Joined(subflow)),
+        (EVENT_SUB_CLOSED, Some(subflow)) => Some(Event::Ended { subflow, error }),
+        _ => None,
+    })
 }
 
 fn v4(payload: &[u8]) -> Result<IpAddr, Malformed> {
@@ -283,10 +318,29 @@ mod tests {
         assert_eq!(endpoint(&body), Ok(sample()));
     }
 
+    /// As Linux 6.18 told of a join that a box on its way had answered with a reset.
+    #[test]
+    fn events_are_read() {
+        let mut body = vec![EVENT_SUB_CLOSED, 1, 0, 0];
+        let mut put = |kind, payload: &[u8]| nl::push_attr(&mut body, kind, payload);
+        put(EVENT_TOKEN, &7u32.to_ne_bytes());
+        put(EVENT_SADDR4, &[192, 0, 2, 1]);
+        put(EVENT_SPORT, &[0x88, 0x6f]);
+        put(EVENT_ERROR, &[111]);
+        let subflow = Subflow { token: 7, source: sample().address, port: 34927 };
+        assert_eq!(event(&body), Ok(Some(Event::Ended { subflow, error: 111 })));
+        body[0] = EVENT_CREATED;
+        assert_eq!(event(&body), Ok(Some(Event::Created(subflow))));
+        body[0] = EVENT_CLOSED;
+        assert_eq!(event(&body), Ok(Some(Event::Closed(7))));
+        nl::push_attr(&mut body, EVENT_SERVER_SIDE, &[1]);
+        assert_eq!(event(&body), Ok(None));
+    }
+
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..120)) {
-            let _ = (endpoint(&bytes), limits(&bytes), subflow_closed(&bytes), family(&bytes, EVENTS));
+            let _ = (endpoint(&bytes), limits(&bytes), event(&bytes), family(&bytes, EVENTS));
         }
     }
 }

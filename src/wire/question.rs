@@ -1,10 +1,11 @@
 //! What a manager is asked over its socket: one line, a verb and for some what it is about.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use crate::types::IfName;
 
-/// The longest line that is read, its end not counted: the longest question has 36 bytes.
+/// The longest line that is read, its end not counted: the longest question has 49 bytes.
 pub const MAX_LINE: usize = 64;
 
 /// A question to a running manager.
@@ -25,6 +26,8 @@ pub enum Question {
     },
     /// The same: this network goes down.
     Down(IfName),
+    /// The same: a connection from this address was to be MPTCP and came to be plain TCP.
+    FellBack(IpAddr),
 }
 
 impl Question {
@@ -39,6 +42,10 @@ impl Question {
             Some(("decisions", None)) => Ok(Question::Decisions),
             Some(("release", Some(name))) => name.parse().map(Question::Release),
             Some(("ifdown", Some(name))) => name.parse().map(Question::Down),
+            Some(("fell-back", Some(address))) => match address.parse() {
+                Ok(address) => Ok(Question::FellBack(address)),
+                Err(_) => Err(["'", &address.escape_debug().to_string(), "' is not an address"].concat()),
+            },
             Some(("ifup", Some(names))) => match names.split_once(' ') {
                 Some((network, device)) => {
                     Ok(Question::Up { network: network.parse()?, device: device.parse()? })
@@ -46,8 +53,8 @@ impl Question {
                 None => Err("'ifup' takes two names: expected ifup NETWORK IFACE".to_string()),
             },
             _ => Err(format!(
-                "unknown question '{}': expected status, decisions, release IFACE, ifup NETWORK IFACE or \
-                 ifdown NETWORK",
+                "unknown question '{}': expected status, decisions, release IFACE, ifup NETWORK IFACE, \
+                 ifdown NETWORK or fell-back ADDR",
                 line.escape_ascii()
             )),
         }
@@ -63,6 +70,7 @@ impl fmt::Display for Question {
             Question::Release(name) => write!(f, "release {name}"),
             Question::Up { network, device } => write!(f, "ifup {network} {device}"),
             Question::Down(network) => write!(f, "ifdown {network}"),
+            Question::FellBack(address) => write!(f, "fell-back {address}"),
         }
     }
 }
@@ -75,13 +83,15 @@ mod tests {
     fn every_question_reads_back_from_its_line() {
         let name = |text: &str| text.parse().unwrap();
         let longest = Question::Up { network: name("abcdefghijklmno"), device: name("qrstuvwxyzabcde") };
-        assert!(longest.to_string().len() == 36 && MAX_LINE > 36);
+        let address = "2001:db8:1111:2222:3333:4444:5555:6666".parse().unwrap();
+        assert!(Question::FellBack(address).to_string().len() + 2 < MAX_LINE);
         for (question, line) in [
             (Question::Status, "status"),
             (Question::Decisions, "decisions"),
             (longest, "ifup abcdefghijklmno qrstuvwxyzabcde"),
             (Question::Release(name("wan")), "release wan"),
             (Question::Down(name("wan")), "ifdown wan"),
+            (Question::FellBack(address), "fell-back 2001:db8:1111:2222:3333:4444:5555:6666"),
         ] {
             assert_eq!(question.to_string(), line);
             assert_eq!(Question::parse(line.as_bytes()), Ok(question));
@@ -100,10 +110,11 @@ mod tests {
             (b"release \xff\x1b", "'release \\xff\\x1b'"),
         ] {
             let expected = format!(
-                "unknown question {asked}: expected status, decisions, release IFACE, ifup NETWORK IFACE or ifdown NETWORK"
+                "unknown question {asked}: expected status, decisions, release IFACE, ifup NETWORK IFACE, ifdown NETWORK or fell-back ADDR"
             );
             assert_eq!(Question::parse(line), Err(expected));
         }
+        assert_eq!(Question::parse(b"fell-back wan").unwrap_err(), "'wan' is not an address");
         assert!(Question::parse(b"ifup wan").unwrap_err().contains("takes two names"));
         assert!(Question::parse(b"ifup wan eth1 more").unwrap_err().contains("'eth1 more'"));
         assert_eq!(

@@ -81,6 +81,10 @@ pub struct WanStatus {
     pub table: u32,
     /// Its MPTCP endpoints.
     pub endpoints: Vec<EndpointStatus>,
+    /// What becomes of MPTCP on its way to the server: "passes", "stripped" or "dropped"; null before a test was answered.
+    pub mptcp: Option<String>,
+    /// What became of it on the addresses that it has.
+    pub mptcp_counts: MptcpCounts,
     /// Bytes per second received, averaged over half a second.
     pub rx_rate: u64,
     /// Bytes per second sent.
@@ -99,6 +103,17 @@ pub struct WanStatus {
     pub probe_rx_bytes: u64,
     /// Both together, projected onto 30 days; null in the first minute.
     pub probe_bytes_month: Option<u64>,
+}
+
+/// What became of MPTCP's connections that this machine has begun, since the manager did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct MptcpCounts {
+    /// Connections that began here and are MPTCP. Those that came to be plain TCP at once are the proxy's to count.
+    pub connections: u64,
+    /// Subflows that joined a connection.
+    pub joins: u64,
+    /// Those that were refused, or answered without MPTCP; of those that nobody answered nothing is heard.
+    pub joins_refused: u64,
 }
 
 /// One endpoint.
@@ -142,6 +157,10 @@ pub struct ProxyStatus {
     pub way: String,
     /// The servers, as they are set.
     pub servers: Vec<ProxyServer>,
+    /// Connections to servers, begun.
+    pub connections: u64,
+    /// Those that were to be MPTCP and came to be plain TCP.
+    pub fallbacks: Vec<ProxyFallbacks>,
     /// Bytes carried by servers: sent.
     pub up_bytes: u64,
     /// And received.
@@ -165,6 +184,15 @@ pub struct ProxyServer {
     pub trouble: String,
     /// How long it took to connect, averaged; null before the first time.
     pub rtt_ms: Option<u64>,
+}
+
+/// Connections that came to be plain TCP, from one of our addresses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProxyFallbacks {
+    /// The address.
+    pub address: String,
+    /// How many.
+    pub connections: u64,
 }
 
 impl ProxyStatus {
@@ -198,7 +226,7 @@ impl ProxyStatus {
             &direct_down,
             " directly\n",
         ];
-        text + self.way_text() + &bytes.concat()
+        text + self.way_text() + &bytes.concat() + &self.fallbacks_text()
     }
 
     /// For people, in one line.
@@ -207,7 +235,22 @@ impl ProxyStatus {
         for server in &self.servers {
             line += &["; ", &server.text()].concat();
         }
-        line + "\n"
+        line + "\n" + &self.fallbacks_text()
+    }
+
+    /// A line for people, if any connection came to be plain TCP.
+    fn fallbacks_text(&self) -> String {
+        let sum: u64 = self.fallbacks.iter().map(|f| f.connections).sum();
+        if sum == 0 {
+            return String::new();
+        }
+        let of: Vec<String> = self
+            .fallbacks
+            .iter()
+            .map(|f| [f.connections.to_string().as_str(), " from ", &f.address].concat())
+            .collect();
+        let (sum, all) = (sum.to_string(), self.connections.to_string());
+        [&sum, " of ", &all, " connections to servers came to be plain TCP: ", &of.join(", "), "\n"].concat()
     }
 
     /// Where connections go, for people.

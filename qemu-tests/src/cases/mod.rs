@@ -17,6 +17,7 @@ mod links;
 mod load;
 mod locks;
 mod managed;
+mod mptcp;
 mod netifd;
 mod networks;
 pub(crate) mod proxy;
@@ -49,6 +50,7 @@ pub fn all() -> Vec<Case> {
         topology::CASES,
         links::CASES,
         breaks::CASES,
+        mptcp::CASES,
         netifd::CASES,
         kernel_alone::CASES,
         load::CASES,

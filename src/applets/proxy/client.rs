@@ -234,8 +234,14 @@ pub fn run(args: Args) -> Outcome {
     let keys = keys(&set)?.map(|(own, servers)| Keys::new(own, servers));
     let ipv6 = set.ipv6.unwrap_or(Ipv6::Refuse);
     let rules = Rules { port: set.port, lan: devices(&set.lan), ipv6, quic: set.quic };
-    let settings =
-        Settings { servers: set.servers, user, keys, when_down: set.when_down, down_after: set.down_after };
+    let settings = Settings {
+        servers: set.servers,
+        user,
+        keys,
+        when_down: set.when_down,
+        down_after: set.down_after,
+        run_dir: args.run_dir.clone(),
+    };
     let missing = caps::missing(&[Capability::NetAdmin]);
     if !missing.is_empty() {
         return Err(Error::new("be", "a transparent proxy", [&missing.concat(), " missing"].concat()));

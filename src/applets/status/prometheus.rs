@@ -33,7 +33,7 @@ const MANAGER: [(&str, &str, OfManager); 3] = [
     }),
 ];
 
-const WAN: [(&str, &str, OfWan); 17] = [
+const WAN: [(&str, &str, OfWan); 21] = [
     ("wan_up", "1 while the WAN is used: up or suspect.", |w| {
         Some(Number(u64::from(w.state == "up" || w.state == "suspect"), 0))
     }),
@@ -55,6 +55,18 @@ const WAN: [(&str, &str, OfWan); 17] = [
     }),
     ("wan_probe_month_bytes", "Bytes of probes, projected onto 30 days.", |w| {
         Some(Number(w.probe_bytes_month?, 0))
+    }),
+    ("wan_mptcp_passes", "1 if MPTCP passes on its way to the server.", |w| {
+        Some(Number(u64::from(w.mptcp.as_ref()? == "passes"), 0))
+    }),
+    ("wan_mptcp_connections_total", "Connections that began there and are MPTCP.", |w| {
+        Some(Number(w.mptcp_counts.connections, 0))
+    }),
+    ("wan_mptcp_joins_total", "Subflows that joined a connection.", |w| {
+        Some(Number(w.mptcp_counts.joins, 0))
+    }),
+    ("wan_mptcp_joins_refused_total", "Those that were refused.", |w| {
+        Some(Number(w.mptcp_counts.joins_refused, 0))
     }),
     ("wan_table", "The routing table with its own default route.", |w| Some(Number(w.table.into(), 0))),
 ];
@@ -123,6 +135,13 @@ fn of_proxy(out: &mut String, proxy: Option<&ProxyStatus>) {
     for way in WAYS {
         sample(out, "proxy_way", &[("way", way)], &Number((proxy.way == way).into(), 0));
     }
+    let fallbacks = "proxy_fallbacks_total";
+    family(out, fallbacks, "Connections to servers that were to be MPTCP and came to be plain TCP.");
+    for of in &proxy.fallbacks {
+        sample(out, fallbacks, &[("address", &of.address)], &Number(of.connections, 0));
+    }
+    family(out, "proxy_connections_total", "Connections to servers.");
+    sample(out, "proxy_connections_total", &[], &Number(proxy.connections, 0));
     for (name, help, by_server, direct) in [
         (
             "proxy_receive_bytes_total",

@@ -6,7 +6,7 @@ use crate::types::{IfIndex, Time};
 use crate::wan::record::Record;
 use crate::wan::world::Change;
 use crate::wire::mptcp_pm::{Endpoint, FLAG_SUBFLOW};
-use crate::wire::status::{EndpointStatus, EventStatus, LimitsStatus, WanStatus};
+use crate::wire::status::{EndpointStatus, EventStatus, LimitsStatus, MptcpCounts, WanStatus};
 
 mod proxy;
 
@@ -221,6 +221,8 @@ fn wan(name: &str) -> WanStatus {
         load: "quiet".into(),
         table: 5201,
         endpoints: [1, 2].map(endpoint).to_vec(),
+        mptcp: Some("passes".into()),
+        mptcp_counts: MptcpCounts { connections: 40, joins: 38, joins_refused: 1 },
         rx_rate: 11_762_500,
         tx_rate: 40_000,
         rx_bytes: 123_456_789_012,
@@ -312,6 +314,8 @@ fn metrics_keep_to_the_exposition_format() {
         "bsbf_wan_state{manager=\"mptcp\",wan=\"wan2\",state=\"up\"} 1",
         "bsbf_wan_state{manager=\"mptcp\",wan=\"wan2\",state=\"down\"} 0",
         "bsbf_wan_state_seconds{manager=\"mptcp\",wan=\"wan2\"} 61.500",
+        "bsbf_wan_mptcp_passes{manager=\"mptcp\",wan=\"wan2\"} 1",
+        "bsbf_wan_mptcp_joins_refused_total{manager=\"mptcp\",wan=\"wan2\"} 1",
     ] {
         assert!(shown.lines().any(|l| l == line), "no {line} in\n{shown}");
     }

@@ -13,6 +13,7 @@ fn lan(servers: Vec<SocketAddr>) -> Rc<LanUdp> {
         keys: None,
         when_down: WhenDown::Direct,
         down_after: Duration::from_secs(10),
+        run_dir: std::path::PathBuf::new(),
     };
     LanUdp::new(Client::new(Executor::default(), settings, 1024))
 }

@@ -124,6 +124,7 @@ impl Mind {
             _ if wan.liveness.obstacle() == Some(Obstacle::Released) => Class::Unknown,
             State::Testing => Class::Unknown,
             State::Up | State::Suspect if self.settings.backup.contains(&wan.name) => Class::LiveBackup,
+            State::Up | State::Suspect if self.drops_mptcp(wan) => Class::LiveWithoutMptcp,
             State::Up | State::Suspect => Class::Live,
             State::Down => Class::Dead,
         };

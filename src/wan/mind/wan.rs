@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::backup::BackupWatch;
 use super::super::liveness::Liveness;
+use super::super::mptcp::Mptcp;
 use super::super::record::Reason;
 use super::super::traffic::{Load, Traffic};
 use super::RELEASE_PATIENCE;
@@ -28,6 +29,8 @@ pub struct Wan {
     pub reason: Reason,
     /// Why it has no endpoint, though it lives.
     pub note: Option<String>,
+    /// What becomes of MPTCP on its way to the server, as far as it was tested.
+    pub mptcp: Option<Mptcp>,
     pub(super) backup: BackupWatch,
     pub(super) release: Release,
     /// The suspicion (when it began) of which it was told that nobody vouches for the world.

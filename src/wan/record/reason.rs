@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::super::liveness::{Evidence, Obstacle};
+use super::super::mptcp::Mptcp;
 use super::super::settings::MAX_WANS;
 use crate::types::{IfName, micros, millis};
 
@@ -94,6 +95,8 @@ pub enum Reason {
     },
     /// Not slow any more.
     NoBackup,
+    /// It was tested what becomes of MPTCP on its way to the server.
+    Mptcp(Mptcp),
     /// The settings say that it is no WAN.
     Excluded,
     /// It was gone, and another WAN took its place.
@@ -145,6 +148,9 @@ impl Reason {
             Reason::ServerBack => "server-back",
             Reason::MadeBackup { .. } => "backup",
             Reason::NoBackup => "no-backup",
+            Reason::Mptcp(Mptcp::Passes) => "mptcp-passes",
+            Reason::Mptcp(Mptcp::Stripped) => "mptcp-stripped",
+            Reason::Mptcp(Mptcp::Dropped) => "mptcp-dropped",
             Reason::Excluded => "excluded",
             Reason::Forgotten => "forgotten",
             Reason::NoPlace => "no-place",
@@ -199,6 +205,7 @@ impl Reason {
             | Reason::ServerLost { .. }
             | Reason::ServerBack
             | Reason::NoBackup
+            | Reason::Mptcp(_)
             | Reason::Excluded
             | Reason::Forgotten
             | Reason::NoPlace => {}
@@ -257,6 +264,9 @@ impl Reason {
             "server-back" => Reason::ServerBack,
             "backup" => Reason::MadeBackup { rtt: duration("rtt_us")?, best: duration("best_us")? },
             "no-backup" => Reason::NoBackup,
+            "mptcp-passes" => Reason::Mptcp(Mptcp::Passes),
+            "mptcp-stripped" => Reason::Mptcp(Mptcp::Stripped),
+            "mptcp-dropped" => Reason::Mptcp(Mptcp::Dropped),
             "excluded" => Reason::Excluded,
             "forgotten" => Reason::Forgotten,
             "no-place" => Reason::NoPlace,
@@ -324,6 +334,14 @@ impl fmt::Display for Reason {
                 )
             }
             Reason::NoBackup => write!(f, "no backup any more: RTT near the best"),
+            Reason::Mptcp(Mptcp::Passes) => write!(f, "MPTCP passes to the server"),
+            Reason::Mptcp(Mptcp::Stripped) => write!(
+                f,
+                "MPTCP to the server came to be plain TCP: it is stripped on the way, or the server has none"
+            ),
+            Reason::Mptcp(Mptcp::Dropped) => {
+                write!(f, "MPTCP to the server is dropped on the way, plain TCP passes")
+            }
             Reason::Excluded => write!(f, "excluded by the settings"),
             Reason::Forgotten => write!(f, "gone, and its place was needed"),
             Reason::NoPlace => write!(f, "not managed: there are {MAX_WANS} WANs already"),

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::super::liveness::{Evidence, Obstacle};
+use super::super::mptcp::Mptcp;
 use super::*;
 use crate::testing::netifd_default;
 use crate::wire::mptcp_pm::Endpoint;
@@ -54,6 +55,9 @@ fn reasons() -> Vec<Reason> {
         Reason::ServerBack,
         Reason::MadeBackup { rtt: ms(600), best: ms(20) },
         Reason::NoBackup,
+        Reason::Mptcp(Mptcp::Passes),
+        Reason::Mptcp(Mptcp::Stripped),
+        Reason::Mptcp(Mptcp::Dropped),
         Reason::Excluded,
         Reason::Forgotten,
         Reason::NoPlace,

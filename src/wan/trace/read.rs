@@ -8,6 +8,7 @@ use super::{MAGIC, VERSION};
 use crate::types::{IfIndex, Time};
 use crate::wan::liveness::{Method, Probe};
 use crate::wan::mind::Event;
+use crate::wan::mptcp::Mptcp;
 use crate::wan::settings::{MAX_WANS, Settings};
 use crate::wan::world::{Memory, World};
 
@@ -198,6 +199,10 @@ impl<'a> Reader<'a> {
             "t" => Event::Tick,
             "a" => Event::Answer { index: words.index(), seq: words.short() },
             "f" => Event::SubflowFailed(words.address()),
+            "x" => {
+                let (index, word) = (words.index(), words.word());
+                Mptcp::from_word(word).map(|found| Event::Mptcp(index, found)).ok_or_else(|| alien(word))?
+            }
             "r" => words.name().map_or(Event::Tick, Event::Release),
             "k" => words.name().map_or(Event::Tick, Event::Keep),
             "c" => Event::Counters(self.counters(&mut words)?),

@@ -9,6 +9,7 @@ use crate::types::{EndpointId, IfIndex, Metric, Time};
 use crate::wan::liveness::{Method, Probe, State};
 use crate::wan::mind::Action;
 use crate::wan::mind::Event;
+use crate::wan::mptcp::Mptcp;
 use crate::wan::record::Reason;
 use crate::wan::settings::Settings;
 use crate::wan::world::Memory;
@@ -135,6 +136,8 @@ fn entry() -> impl Strategy<Value = Entry> {
         counters,
         few_counters,
         ip().prop_map(Event::SubflowFailed),
+        (any::<u32>(), prop_oneof![Just(Mptcp::Passes), Just(Mptcp::Stripped), Just(Mptcp::Dropped)])
+            .prop_map(|(index, found)| Event::Mptcp(IfIndex(index), found)),
         link().prop_map(|link| Event::Release(link.name)),
         link().prop_map(|link| Event::Keep(link.name)),
         (2usize..40, 10u64..3_600_000).prop_map(|(lost, interval)| {
@@ -221,7 +224,8 @@ fn a_line_that_is_none_is_named() {
     let head = write(&Memory::default(), &[], Time(0));
     let at = head.lines().count() + 1;
     for (line, cause) in [
-        ("5 x", "'x' does not belong here"),
+        ("5 y", "'y' does not belong here"),
+        ("5 x 1 y", "'y' does not belong here"),
         ("x", "'x' does not belong here"),
         ("5", "a word is missing"),
         ("5 a 1 65536", "'65536' does not belong here"),

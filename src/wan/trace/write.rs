@@ -47,6 +47,7 @@ impl Writer {
             Event::Answer { .. } => "a",
             Event::Counters(_) => "c",
             Event::SubflowFailed(_) => "f",
+            Event::Mptcp(..) => "x",
             Event::Release(_) => "r",
             Event::Keep(_) => "k",
             Event::Settings(_) => "s",
@@ -56,6 +57,7 @@ impl Writer {
         match event {
             Event::Answer { index, seq } => self.add(format_args!(" {} {seq}\n", index.0)),
             Event::SubflowFailed(address) => self.add(format_args!(" {address}\n")),
+            Event::Mptcp(index, found) => self.add(format_args!(" {} {}\n", index.0, found.word())),
             Event::Release(name) | Event::Keep(name) => self.add(format_args!(" {name}\n")),
             Event::Counters(counters) => self.counters(counters),
             Event::World(world) => {

@@ -1,0 +1,258 @@
+//! Whether MPTCP passes on a WAN's way to the server: which WANs are tested when, and what the tests say.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::types::{IfIndex, Time};
+
+/// A WAN is tested again after this: boxes on its way come and go, and a test costs a few hundred bytes.
+const HOUR: Duration = Duration::from_secs(3600);
+/// The same where the server did not answer at all.
+const MINUTE: Duration = Duration::from_secs(60);
+/// Between two tests that somebody's word brings about.
+const PAUSE: Duration = Duration::from_secs(20);
+
+/// What becomes of MPTCP on a way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mptcp {
+    /// It is answered.
+    Passes,
+    /// The answer is plain TCP's: a box has taken the options out, or the server has no MPTCP.
+    Stripped,
+    /// Nothing answers, or a refusal, and to plain TCP the server does.
+    Dropped,
+}
+
+impl Mptcp {
+    /// As one word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Mptcp::Passes => "passes",
+            Mptcp::Stripped => "stripped",
+            Mptcp::Dropped => "dropped",
+        }
+    }
+
+    /// From that word.
+    pub fn from_word(word: &str) -> Option<Mptcp> {
+        [Mptcp::Passes, Mptcp::Stripped, Mptcp::Dropped].into_iter().find(|m| m.word() == word)
+    }
+}
+
+/// A live WAN, as far as tests are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its device.
+    pub index: IfIndex,
+    /// Its address.
+    pub address: IpAddr,
+    /// It is not in doubt.
+    pub is_sure: bool,
+}
+
+/// The tests of all WANs.
+#[derive(Debug, Default)]
+pub struct Tests {
+    of: Vec<Test>,
+    begun: u32,
+}
+
+/// A test that runs, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// The WAN that is tested.
+    pub index: IfIndex,
+    number: u32,
+}
+
+#[derive(Debug)]
+struct Test {
+    index: IfIndex,
+    address: IpAddr,
+    due: Time,
+    /// The last one began then; nothing before the first.
+    began: Option<Time>,
+    running: Option<u32>,
+    is_sure: bool,
+    /// What the last test that was answered said.
+    last: Option<Mptcp>,
+}
+
+impl Tests {
+    /// The WANs that are to be tested now, of all that live. A WAN that is new, live again or has another address is
+    /// tested at once.
+    pub fn due(&mut self, live: &[Candidate], now: Time) -> Vec<Running> {
+        let is_of = |test: &Test, c: &Candidate| test.index == c.index && test.address == c.address;
+        self.of.retain(|test| live.iter().any(|c| is_of(test, c)));
+        for candidate in live {
+            let Candidate { index, address, is_sure } = *candidate;
+            match self.of.iter_mut().find(|test| is_of(test, candidate)) {
+                Some(test) => test.is_sure = is_sure,
+                None => self.of.push(Test {
+                    index,
+                    address,
+                    due: now,
+                    began: None,
+                    running: None,
+                    is_sure,
+                    last: None,
+                }),
+            }
+        }
+        let mut due = Vec::new();
+        for test in self.of.iter_mut().filter(|test| test.waits() && now >= test.due) {
+            self.begun = self.begun.wrapping_add(1);
+            (test.began, test.running) = (Some(now), Some(self.begun));
+            due.push(Running { index: test.index, number: self.begun });
+        }
+        due
+    }
+
+    /// When the next is due, besides those that are.
+    pub fn deadline(&self) -> Option<Time> {
+        self.of.iter().filter(|test| test.waits()).map(|test| test.due).min()
+    }
+
+    /// A test of a WAN has ended. What is bad counts if a second test says the same: a SYN may be lost for itself.
+    pub fn ended(&mut self, ran: Running, found: Option<Mptcp>, now: Time) -> Option<Mptcp> {
+        // One whose WAN went meanwhile, or has another address, says nothing.
+        let test = self.of.iter_mut().find(|test| test.running == Some(ran.number))?;
+        test.running = None;
+        let before = test.last;
+        test.last = found.or(before);
+        match found {
+            None => {
+                test.due = now + MINUTE;
+                None
+            }
+            Some(Mptcp::Stripped | Mptcp::Dropped) if before != found => {
+                test.due = now;
+                None
+            }
+            found => {
+                test.due = now + HOUR;
+                found
+            }
+        }
+    }
+
+    /// Somebody has seen something that speaks for another result than the last one's.
+    pub fn doubt(&mut self, address: IpAddr) {
+        for test in self.of.iter_mut().filter(|test| test.address == address) {
+            if let (Some(began), Some(Mptcp::Passes)) = (test.began, test.last) {
+                test.due = test.due.min(began + PAUSE);
+            }
+        }
+    }
+
+    /// All are to be made again: there is another server.
+    pub fn forget(&mut self) {
+        self.of.clear();
+    }
+}
+
+impl Test {
+    fn waits(&self) -> bool {
+        self.is_sure && self.running.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WAN: IfIndex = IfIndex(3);
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    fn live(last: u8) -> [Candidate; 1] {
+        [Candidate { index: WAN, address: address(last), is_sure: true }]
+    }
+
+    fn s(seconds: u64) -> Time {
+        Time(seconds * 1_000_000)
+    }
+
+    /// The number of the test that begins then, if one does.
+    fn begins(tests: &mut Tests, live: &[Candidate], at: u64) -> Option<Running> {
+        let due = tests.due(live, s(at));
+        assert!(due.len() < 2);
+        due.first().copied()
+    }
+
+    #[test]
+    fn it_is_tested_at_once_hourly_and_with_another_address() {
+        let passes = Some(Mptcp::Passes);
+        let mut tests = Tests::default();
+        let first = begins(&mut tests, &live(1), 0).unwrap();
+        assert_eq!(first.index, WAN);
+        // It runs.
+        assert_eq!((begins(&mut tests, &live(1), 9), tests.deadline()), (None, None));
+        assert_eq!(tests.ended(first, passes, s(10)), passes);
+        assert_eq!((begins(&mut tests, &live(1), 3609), tests.deadline()), (None, Some(s(3610))));
+        let old = begins(&mut tests, &live(1), 3610).unwrap();
+        // The one that runs is of the old address, and says nothing of the new one.
+        let new = begins(&mut tests, &live(2), 3611).unwrap();
+        assert_eq!(tests.ended(old, passes, s(3612)), None);
+        assert_eq!(tests.ended(new, passes, s(3613)), passes);
+        // It died, and lives again.
+        assert_eq!((begins(&mut tests, &[], 3614), tests.deadline()), (None, None));
+        let again = begins(&mut tests, &live(2), 3615).unwrap();
+        assert_eq!(tests.ended(again, passes, s(3616)), passes);
+        // There is another server.
+        tests.forget();
+        assert!(begins(&mut tests, &live(2), 3617).is_some());
+    }
+
+    #[test]
+    fn one_in_doubt_waits() {
+        let mut tests = Tests::default();
+        let in_doubt = live(1).map(|c| Candidate { is_sure: false, ..c });
+        assert_eq!((begins(&mut tests, &in_doubt, 0), tests.deadline()), (None, None));
+        assert!(begins(&mut tests, &live(1), 1).is_some());
+    }
+
+    #[test]
+    fn what_is_bad_has_to_be_said_twice() {
+        let mut tests = Tests::default();
+        let mut test = |at, found| {
+            let ran = begins(&mut tests, &live(1), at);
+            (ran.is_some(), ran.and_then(|ran| tests.ended(ran, found, s(at))))
+        };
+        let (dropped, stripped) = (Some(Mptcp::Dropped), Some(Mptcp::Stripped));
+        assert_eq!(test(0, dropped), (true, None));
+        assert_eq!(test(0, stripped), (true, None));
+        assert_eq!(test(0, stripped), (true, stripped));
+        assert_eq!(test(1, stripped), (false, None));
+        // An hour later once is enough, for it was so before.
+        assert_eq!(test(3600, stripped), (true, stripped));
+        assert_eq!(test(7200, Some(Mptcp::Passes)), (true, Some(Mptcp::Passes)));
+        assert_eq!(test(10_800, dropped), (true, None));
+        // The server is silent, which says nothing of MPTCP.
+        assert_eq!(test(10_800, None), (true, None));
+        assert_eq!(test(10_859, dropped), (false, None));
+        assert_eq!(test(10_860, dropped), (true, dropped));
+    }
+
+    #[test]
+    fn a_word_brings_a_test_forward_but_no_flood_of_them() {
+        let mut tests = Tests::default();
+        let first = begins(&mut tests, &live(1), 0).unwrap();
+        tests.ended(first, Some(Mptcp::Passes), s(1));
+        tests.doubt(address(2));
+        assert_eq!(tests.deadline(), Some(s(3601)));
+        for at in 2..20 {
+            tests.doubt(address(1));
+            assert!(begins(&mut tests, &live(1), at).is_none());
+        }
+        let ran = begins(&mut tests, &live(1), 20).unwrap();
+        // What is known to be bad is not tested for every connection that fails.
+        tests.ended(ran, Some(Mptcp::Dropped), s(21));
+        let ran = begins(&mut tests, &live(1), 21).unwrap();
+        tests.ended(ran, Some(Mptcp::Dropped), s(22));
+        tests.doubt(address(1));
+        assert_eq!(tests.deadline(), Some(s(3622)));
+    }
+}
