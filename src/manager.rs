@@ -331,7 +331,8 @@ impl Manager {
     }
 
     fn prepare_kernel(&self) {
-        if !self.kind.endpoints {
+        // Tests of MPTCP are made by all.
+        if !self.kernel.has_mptcp() {
             return;
         }
         match sysfs::set_sysctl(BLACKHOLE_TIMEOUT, "0") {

@@ -34,6 +34,7 @@ impl Mptcp {
     }
 
     /// From that word.
+    #[cfg(any(test, feature = "replay"))]
     pub fn from_word(word: &str) -> Option<Mptcp> {
         [Mptcp::Passes, Mptcp::Stripped, Mptcp::Dropped].into_iter().find(|m| m.word() == word)
     }

@@ -200,7 +200,9 @@ mod tests {
                     _ => Event::Closed(token),
                 });
             }
-            (0..4).for_each(|token| drop(subflows.hear(&Event::Closed(token))));
+            for token in 0..4 {
+                subflows.hear(&Event::Closed(token));
+            }
             prop_assert!(subflows.live.is_empty());
         }
     }

@@ -17,7 +17,7 @@ mod links;
 mod load;
 mod locks;
 mod managed;
-mod mptcp;
+pub(crate) mod mptcp;
 mod netifd;
 mod networks;
 pub(crate) mod proxy;

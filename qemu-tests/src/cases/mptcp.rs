@@ -11,7 +11,7 @@ use super::proxy_router::{NFT, Router};
 use super::proxy_transfers::{comes_back_whole, echo};
 use crate::answers::ask_tcp;
 use crate::check;
-use crate::failure::{Doing, Result, failed};
+use crate::failure::{Doing, Result, failed, skipped};
 use crate::link::Wan;
 use crate::manager::{self, Manager, WanStatus};
 use crate::ns::Ns;
@@ -27,14 +27,14 @@ pub const CASES: &[Case] = cases!("mptcp":
 );
 
 /// Where the manager finds whom to ask: the proxy's server, and not its own at port 443.
-const CONFIG: &str = "config proxy 'client'\n\toption enabled '1'\n\tlist server '203.0.113.1:32768'\n";
+pub const CONFIG: &str = "config proxy 'client'\n\toption enabled '1'\n\tlist server '203.0.113.1:32768'\n";
 const CONFIG_FILE: &str = "/run/mptcp.conf";
 /// Two tests of a WAN that drops, of which each waits for Linux's fourth SYN (or gives up at 5 s, and asks by plain TCP).
 const TESTED: Duration = Duration::from_secs(20);
 
 /// What a box on the way does to MPTCP.
 #[derive(Clone, Copy)]
-enum Does {
+pub enum Does {
     /// As old NATs and proxies: its options become padding.
     Strips,
     /// As some firewalls: what begins with its options goes nowhere.
@@ -42,16 +42,17 @@ enum Does {
 }
 
 /// Has the ISP do that from now on.
-fn begin(isp: &Ns, does: Does) -> Result {
+pub fn begin(isp: &Ns, does: Does) -> Result {
     let rule = match does {
         Does::Strips => "reset tcp option mptcp",
         Does::Drops => "tcp flags syn tcp option mptcp exists drop",
     };
     let chain = "type filter hook forward priority 0 ;";
-    isp.run(&format!("nft table inet box {{ chain forward {{ {chain} {rule} ; }} ; }}")).map(drop)
+    let ran = isp.run(&format!("nft table inet box {{ chain forward {{ {chain} {rule} ; }} ; }}"));
+    ran.map(drop).or_else(|e| skipped(format!("nftables does not know MPTCP's option here: {e}")))
 }
 
-fn end(isp: &Ns) -> Result {
+pub fn end(isp: &Ns) -> Result {
     isp.run("nft delete table inet box").map(drop)
 }
 

@@ -1,7 +1,7 @@
 //! The table for people: a line of numbers for each WAN, and below it why it is in its state.
 
 use super::times::{Times, ago, bits, bytes};
-use crate::wire::status::{EndpointStatus, Status, WanStatus};
+use crate::wire::status::{EndpointStatus, MptcpCounts, Status, WanStatus};
 
 const HEAD: [&str; 12] = [
     "WAN",
@@ -26,6 +26,7 @@ pub fn status(status: &Status, times: &Times) -> String {
         if let Some(wan) = at.checked_sub(1).and_then(|at| status.wans.get(at)) {
             lines.extend(extra_endpoints(wan));
             lines.push(why(wan));
+            lines.extend(mptcp(wan));
         }
     }
     lines.extend(status.notes.iter().map(|note| format!("note: {note}")));
@@ -64,6 +65,17 @@ pub fn why(wan: &WanStatus) -> String {
     let kinds = [(wan.backup, ", backup"), (wan.metered, ", metered")];
     let kinds: String = kinds.into_iter().filter(|(is, _)| *is).map(|(_, word)| word).collect();
     format!("  {}{kinds}", wan.reason)
+}
+
+/// What became of MPTCP on it, if anything did.
+fn mptcp(wan: &WanStatus) -> Option<String> {
+    let MptcpCounts { connections, joins, joins_refused } = wan.mptcp_counts;
+    let counts = [connections, joins, joins_refused].map(|count| count.to_string());
+    let [connections, joins, refused] = counts.each_ref().map(String::as_str);
+    (wan.mptcp_counts != MptcpCounts::default()).then(|| {
+        ["  MPTCP: ", connections, " connections began here, ", joins, " joined, ", refused, " were refused"]
+            .concat()
+    })
 }
 
 fn row(wan: &WanStatus) -> [String; 12] {

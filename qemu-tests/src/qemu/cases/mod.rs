@@ -6,6 +6,7 @@ mod commands;
 mod cost;
 mod first_boot;
 mod inside;
+mod mptcp;
 mod packages;
 mod proxy;
 mod usb;
@@ -14,7 +15,7 @@ use crate::runner::Case;
 
 /// Every test, those that measure first.
 pub fn all() -> Vec<Case> {
-    let alone = [cost::CASES, bonding::CASES, proxy::CASES, breaks::CASES, inside::CASES];
+    let alone = [cost::CASES, bonding::CASES, proxy::CASES, breaks::CASES, inside::CASES, mptcp::CASES];
     let together = [commands::CASES, first_boot::CASES, packages::CASES, usb::CASES];
     alone.concat().into_iter().chain(together.concat().into_iter().map(Case::together)).collect()
 }
