@@ -7,19 +7,28 @@ use std::time::SystemTime;
 
 use crate::paths::Paths;
 use crate::targets::{self, Target};
-use crate::{Result, cross, debian, lab, process, sing_box};
+use crate::{Result, cross, debian, lab, process, qemu, sing_box};
 
 /// What decides whether a binary is of these sources.
 const SOURCES: [&str; 5] = ["src", "targets", "Cargo.toml", "Cargo.lock", "cross.toml"];
 
+/// The routers that are measured unless others are named: most routers are of these.
+const ROUTERS: [&str; 2] = ["mipsel_24kc", "aarch64_cortex-a53"];
+
 /// Builds what is measured and the lab, and runs `lab bench` with these arguments.
 pub fn run(paths: &Paths, arguments: &[&str]) -> Result<ExitCode> {
     debian::need("ip", "iproute2")?;
+    let is_help = arguments.iter().any(|argument| ["-h", "--help"].contains(argument));
+    if let ["routers", rest @ ..] = arguments
+        && !is_help
+    {
+        return routers(paths, rest);
+    }
     let program = lab::build(paths)?;
     let mut bench = Command::new(program);
     bench.arg("bench").args(arguments);
     // Help and mistakes need no binary.
-    if !arguments.iter().any(|argument| ["-h", "--help"].contains(argument)) {
+    if !is_help {
         let targets = targets::all(&paths.root)?;
         bench.env("BSBF", measured(paths, &targets)?);
         if arguments.first() == Some(&"proxy") {
@@ -29,9 +38,35 @@ pub fn run(paths: &Paths, arguments: &[&str]) -> Result<ExitCode> {
             sizes(paths, &targets, &mut bench)?;
         }
     }
+    ended(&mut bench)
+}
+
+fn ended(bench: &mut Command) -> Result<ExitCode> {
     let status = bench.status().map_err(|e| format!("cannot start the lab: {e}"))?;
     // The lab has said what was wrong.
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Makes virtual routers, those that `--arch` names or the usual ones, and runs `lab bench routers` on them.
+fn routers(paths: &Paths, arguments: &[&str]) -> Result<ExitCode> {
+    let (mut names, mut options) = (Vec::new(), Vec::new());
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        match *word {
+            "--arch" => names.push(*words.next().ok_or("--arch needs a name")?),
+            option => options.push(option),
+        }
+    }
+    let names = if names.is_empty() { ROUTERS.to_vec() } else { names };
+    let mut targets = Vec::new();
+    for name in names {
+        targets.extend(targets::named(&paths.root, Some(name))?);
+    }
+    let (program, machines) = qemu::for_bench(paths, &targets)?;
+    let mut bench = Command::new(program);
+    // Ours on the server's side is the host's build, as in the routers' tests.
+    bench.env("BSBF", paths.host_binary()).env("SING_BOX", sing_box::find(paths)?);
+    ended(bench.args(["bench", "routers"]).args(options).args(machines))
 }
 
 /// The binary to measure: the static one, or this machine's own where that cannot be built or run.

@@ -49,6 +49,9 @@ const HELP: &str = "Usage: cargo xtask COMMAND [ARGUMENTS]
   fuzz [SECONDS]     every fuzz target for so long, 20 s if not said; fails with the input that broke one
   bench [OPTIONS]    failover, recovery, goodput and cost of the static binary beside the kernel alone;
                      under an hour, --quick: minutes; see bench --help
+  bench proxy        the proxy beside sing-box on this machine; see bench proxy --help
+  bench routers [--arch ARCH]... [OPTIONS]
+                     the same on the processors of virtual routers, in QEMU; see bench routers --help
   ci                 formatting, lints, unit tests, lab, fuzz, build all, package all, qemu all
   help               this text
 

@@ -27,7 +27,7 @@ use crate::cross::Tools;
 use crate::paths::Paths;
 use crate::tally::Tally;
 use crate::targets::{self, Endian, Target};
-use crate::{Result, ci, cross, lab};
+use crate::{Result, ci, cross, lab, sing_box};
 use cache::Cache;
 use image::Programs;
 use parts::Parts;
@@ -89,7 +89,7 @@ pub fn run(paths: &Paths, targets: &[Target], tests: &[&str], sum: &mut Tally) {
         // This thread is one of them, once it has prepared all guests.
         (1..processors).for_each(|_| drop(scope.spawn(work)));
         for target in order {
-            match prepare(paths, &common, target) {
+            match prepare(paths, &common, target, "qemu", Vec::new()) {
                 // Received below at the latest.
                 Ok(machine) => drop(ready.send((target, machine))),
                 Err(why) => sum().check(&format!("qemu {}", target.arch), Err(why)),
@@ -106,8 +106,28 @@ impl Common {
     }
 }
 
-/// Makes the guest of one architecture, and gives the path of its machine.json.
-fn prepare(paths: &Paths, common: &Common, target: &Target) -> Result<PathBuf> {
+/// Makes the guests that are measured, beside those that are tested: with sing-box where there is one. Gives the lab's
+/// program and the guests' descriptions.
+pub fn for_bench(paths: &Paths, targets: &[Target]) -> Result<(PathBuf, Vec<PathBuf>)> {
+    let common = Common::find(paths, targets)?;
+    let machines = targets.iter().map(|target| {
+        let sing_box = sing_box::for_routers(paths, target)?;
+        let more = sing_box.map(|program| (program, "sing-box"));
+        prepare(paths, &common, target, "bench/routers", more.into_iter().collect())
+    });
+    let machines = machines.collect::<Result<_>>()?;
+    Ok((common.lab, machines))
+}
+
+/// Makes the guest of one architecture, with more programs in it, in a directory below the target directory's `place`,
+/// and gives the path of its machine.json.
+fn prepare(
+    paths: &Paths,
+    common: &Common,
+    target: &Target,
+    place: &str,
+    more: Vec<(PathBuf, &'static str)>,
+) -> Result<PathBuf> {
     let start = Instant::now();
     let machine = &target.machine;
     let (program, arguments) =
@@ -119,8 +139,9 @@ fn prepare(paths: &Paths, common: &Common, target: &Target) -> Result<PathBuf> {
         bsbf: cross::compile(paths, &common.tools, target, &cross::PRODUCT)?,
         lab: cross::compile(paths, &common.tools, target, &cross::LAB)?,
         names: common.tools.names(),
+        more,
     };
-    let dir = paths.target.join("qemu").join(&target.arch);
+    let dir = paths.target.join(place).join(&target.arch);
     let image = image::build(&paths.root, target, &parts, &programs, &dir)?;
     let description = machine::describe(target, &qemu, &parts.linux.join(parts::KERNEL), &image, &dir)?;
     println!(

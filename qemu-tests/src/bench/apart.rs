@@ -68,7 +68,7 @@ impl Job {
 }
 
 /// The output is short: it fits into the pipes.
-fn run_within(command: &mut Command, limit: Duration) -> Result<Output> {
+pub(super) fn run_within(command: &mut Command, limit: Duration) -> Result<Output> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().doing("start a measurement")?;
     let start = Instant::now();

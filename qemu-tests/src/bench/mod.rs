@@ -18,6 +18,7 @@ mod proxy;
 mod quantity;
 mod report;
 mod results;
+mod routers;
 mod scenario;
 mod sizes;
 mod stats;
@@ -41,6 +42,7 @@ use sizes::Sizes;
 const HELP: &str = "\
 Usage: lab bench [OPTIONS]
        lab bench proxy [OPTIONS]
+       lab bench routers [OPTIONS] MACHINE.json...
 
 Measures failover, recovery, stalls, goodput and idle cost of the manager, beside the kernel
 alone with static endpoints, in turns. Prints a table in Markdown.
@@ -71,14 +73,17 @@ settled 2 s after every WAN has an MPTCP endpoint, or 17 s after its start. For 
     fi; done; done 2>/dev/null'
 
 lab bench proxy measures bsbf-proxy beside sing-box; see lab bench proxy --help.
+lab bench routers measures it on the processors of virtual routers; see lab bench routers --help.
 BSBF names the binary under test. The exit code is not 0 if a measurement failed.";
 
 /// `lab bench [OPTIONS]`.
 pub fn run(arguments: &[String]) -> Result<ExitCode> {
-    if let [first, rest @ ..] = arguments
-        && first == "proxy"
-    {
-        return proxy::run(rest);
+    if let [first, rest @ ..] = arguments {
+        match first.as_str() {
+            "proxy" => return proxy::run(rest),
+            "routers" => return routers::run(rest),
+            _ => {}
+        }
     }
     let Some(options) = Options::parse(arguments)? else {
         println!("{HELP}");

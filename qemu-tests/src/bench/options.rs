@@ -103,7 +103,7 @@ fn runs(value: &str) -> Result<usize> {
 }
 
 /// `bench` in cargo's target directory: this program is TARGET/PROFILE/lab.
-fn default_dir() -> PathBuf {
+pub fn default_dir() -> PathBuf {
     let own = env::current_exe().unwrap_or_default();
     own.ancestors().nth(2).unwrap_or(Path::new(".")).join("bench")
 }

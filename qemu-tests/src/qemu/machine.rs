@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use miniserde::{Deserialize, json};
+use miniserde::Deserialize;
+use miniserde::json::{self, Value};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
@@ -173,6 +174,19 @@ impl Vm {
     /// Takes a device away.
     pub fn unplug(&mut self, id: &str) -> Result {
         self.monitor.execute("device_del", &format!("{{\"id\":\"{id}\"}}"))
+    }
+
+    /// The thread of qemu's that is the machine's one processor, and idles when that does.
+    pub fn processor(&mut self) -> Result<i64> {
+        let told = self.monitor.ask("query-cpus-fast", "{}")?;
+        if let Value::Array(processors) = &told
+            && let Some(Value::Object(first)) = processors.iter().next()
+            && let Some(Value::Number(thread)) = first.get("thread-id")
+            && let Ok(thread) = thread.to_string().parse()
+        {
+            return Ok(thread);
+        }
+        failed(format!("qemu tells of no processor: {}", json::to_string(&told)))
     }
 
     /// Pulls the cable of a card, or plugs it in.

@@ -30,12 +30,17 @@ impl Monitor {
 
     /// Runs a command; `arguments` is a JSON object. Fails with qemu's own words.
     pub fn execute(&mut self, command: &str, arguments: &str) -> Result {
+        self.ask(command, arguments).map(drop)
+    }
+
+    /// The same, with what it returns.
+    pub fn ask(&mut self, command: &str, arguments: &str) -> Result<Value> {
         let line = format!("{{\"execute\":\"{command}\",\"arguments\":{arguments}}}\n");
         self.socket.get_mut().write_all(line.as_bytes()).doing("ask qemu's monitor")?;
         loop {
-            let answer = self.line()?;
-            if answer.contains_key("return") {
-                return Ok(());
+            let mut answer = self.line()?;
+            if let Some(returned) = answer.remove("return") {
+                return Ok(returned);
             }
             if let Some(Value::Object(error)) = answer.get("error") {
                 let Some(Value::String(text)) = error.get("desc") else {

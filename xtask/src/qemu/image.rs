@@ -33,6 +33,8 @@ pub struct Programs {
     pub lab: PathBuf,
     /// The names under which the product runs.
     pub names: Vec<String>,
+    /// Others, each with the name that it gets.
+    pub more: Vec<(PathBuf, &'static str)>,
 }
 
 /// Writes the image into `dir` and gives its path. Its files are in `dir/root` afterwards, to look at.
@@ -59,6 +61,9 @@ pub fn build(
     files::copy(&programs.lab, &root.join(PROGRAMS).join("lab"))?;
     for name in &programs.names {
         files::link("bsbf", &root.join(PROGRAMS).join(name))?;
+    }
+    for (program, name) in &programs.more {
+        files::copy(program, &root.join(PROGRAMS).join(name))?;
     }
     packages(source_tree, target, programs, &root.join(PACKAGES))?;
     files::copy_tree(&source_tree.join(LAYOUTS), &root.join("root/layouts"))?;

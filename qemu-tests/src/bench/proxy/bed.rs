@@ -57,6 +57,13 @@ const KEYS: [[&str; 2]; 2] = [
         "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f",
     ],
 ];
+/// What our client reads: its UUID and its key.
+pub const OUR_FILES: [(&str, &str); 2] = [("/run/uuid", UUID), ("/run/key", KEYS[0][0])];
+/// Where sing-box's client finds its settings.
+pub const THEIR_SETTINGS: &str = "/run/client.json";
+/// What brings the LAN to sing-box, as our client does it for itself.
+pub const THEIR_RULES: [&str; 8] =
+    ["proxy-rules", "put", "--lan", "lan0", "--firewall", "nft", "--ipv6", "direct"];
 /// Until a contender listens.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -145,46 +152,24 @@ impl Proxy {
     }
 
     fn ours(router: &Ns, internet: &Ns, is_encrypted: bool) -> Result<Proxy> {
-        let [of_client, of_server] = KEYS;
-        let list = format!("0 {UUID} -\n#key {UUID} {}\n", of_client[1]);
-        fs::write("/run/clients", list).doing("write the list of clients")?;
-        fs::write("/run/uuid", UUID).doing("write the UUID")?;
-        fs::write("/run/key", of_client[0]).doing("write the client's key")?;
-        fs::write("/run/server.key", of_server[0]).doing("write the server's key")?;
-        let binary = manager::binary()?;
-        let server = ["proxy", "server", "--clients", "/run/clients", "--run-dir", "/run/server"];
-        let server = [&server[..], &["--key-file", "/run/server.key"]].concat();
-        let at = if is_encrypted { "203.0.113.1:32767" } else { "203.0.113.1:32768" };
-        let mut client = vec!["proxy", "client", "--server", at, "--uuid-file", "/run/uuid", "--lan", "lan0"];
-        if is_encrypted {
-            client.extend(["--server-key", of_server[1], "--key-file", "/run/key"]);
+        for (path, text) in OUR_FILES {
+            fs::write(path, text).doing(format_args!("write {path}"))?;
         }
-        let server = start(internet, &binary, &server)?;
-        Ok(Proxy { client: start(router, &binary, &client)?, server })
+        let server = our_server(internet)?;
+        Ok(Proxy { client: start(router, &manager::binary()?, &our_client(is_encrypted))?, server })
     }
 
     fn theirs(program: &Path, router: &Ns, internet: &Ns) -> Result<Proxy> {
-        let server = format!(
-            r#"{{"log":{{"level":"error"}},"inbounds":[{{"type":"vless","listen":"::","listen_port":32768,
-               "tcp_multi_path":true,"users":[{{"uuid":"{UUID}"}}]}}],"outbounds":[{{"type":"direct"}}]}}"#
-        );
-        let client = format!(
-            r#"{{"log":{{"level":"error"}},"inbounds":[{{"type":"tproxy","listen":"127.0.0.1","listen_port":12345}}],
-               "outbounds":[{{"type":"vless","server":"203.0.113.1","server_port":32768,"uuid":"{UUID}",
-               "packet_encoding":"xudp","tcp_multi_path":true,"routing_mark":2}}]}}"#
-        );
-        fs::write("/run/server.json", server).doing("write sing-box's settings")?;
-        fs::write("/run/client.json", client).doing("write sing-box's settings")?;
-        let server = start(internet, program, &["run", "-c", "/run/server.json"])?;
-        let client = start(router, program, &["run", "-c", "/run/client.json"])?;
+        fs::write(THEIR_SETTINGS, their_client()).doing("write sing-box's settings")?;
+        let server = their_server(program, internet)?;
+        let client = start(router, program, &["run", "-c", THEIR_SETTINGS])?;
         let proxy = Proxy { client, server };
         let binary = manager::binary()?;
         let began = Instant::now();
         // Once somebody listens.
         loop {
-            let put = ["proxy-rules", "put", "--lan", "lan0", "--firewall", "nft", "--ipv6", "direct"];
             let mut command = router.command(&binary.to_string_lossy());
-            let done = command.args(put).output().doing("put the rules in")?;
+            let done = command.args(THEIR_RULES).output().doing("put the rules in")?;
             if done.status.success() {
                 return Ok(proxy);
             }
@@ -200,6 +185,45 @@ impl Proxy {
     }
 }
 
+/// Starts our server, with a port for either kind of client.
+pub fn our_server(internet: &Ns) -> Result<Running> {
+    let [of_client, of_server] = KEYS;
+    let list = format!("0 {UUID} -\n#key {UUID} {}\n", of_client[1]);
+    fs::write("/run/clients", list).doing("write the list of clients")?;
+    fs::write("/run/server.key", of_server[0]).doing("write the server's key")?;
+    let arguments = ["proxy", "server", "--clients", "/run/clients", "--run-dir", "/run/server"];
+    start(internet, &manager::binary()?, &[&arguments[..], &["--key-file", "/run/server.key"]].concat())
+}
+
+/// The arguments of our client, which reads [`OUR_FILES`].
+pub fn our_client(is_encrypted: bool) -> Vec<&'static str> {
+    let at = if is_encrypted { "203.0.113.1:32767" } else { "203.0.113.1:32768" };
+    let mut client = vec!["proxy", "client", "--server", at, "--uuid-file", "/run/uuid", "--lan", "lan0"];
+    if is_encrypted {
+        client.extend(["--server-key", KEYS[1][1], "--key-file", "/run/key"]);
+    }
+    client
+}
+
+/// Starts sing-box as a server.
+pub fn their_server(program: &Path, internet: &Ns) -> Result<Running> {
+    let settings = format!(
+        r#"{{"log":{{"level":"error"}},"inbounds":[{{"type":"vless","listen":"::","listen_port":32768,
+           "tcp_multi_path":true,"users":[{{"uuid":"{UUID}"}}]}}],"outbounds":[{{"type":"direct"}}]}}"#
+    );
+    fs::write("/run/server.json", settings).doing("write sing-box's settings")?;
+    start(internet, program, &["run", "-c", "/run/server.json"])
+}
+
+/// The settings of sing-box as a client.
+pub fn their_client() -> String {
+    format!(
+        r#"{{"log":{{"level":"error"}},"inbounds":[{{"type":"tproxy","listen":"127.0.0.1","listen_port":12345}}],
+           "outbounds":[{{"type":"vless","server":"203.0.113.1","server_port":32768,"uuid":"{UUID}",
+           "packet_encoding":"xudp","tcp_multi_path":true,"routing_mark":2}}]}}"#
+    )
+}
+
 fn start(ns: &Ns, program: &Path, arguments: &[&str]) -> Result<Running> {
     let log = File::options().create(true).append(true).open("/run/proxy.log").doing("open a log")?;
     let mut command: Command = ns.command(&program.to_string_lossy());
@@ -207,6 +231,6 @@ fn start(ns: &Ns, program: &Path, arguments: &[&str]) -> Result<Running> {
     ns.spawn(&mut command)
 }
 
-fn log() -> String {
+pub fn log() -> String {
     fs::read_to_string("/run/proxy.log").unwrap_or_default()
 }

@@ -2,8 +2,11 @@
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use portable_atomic::AtomicU64;
 
 use crate::failure::{Doing, Result};
 use crate::ns::Ns;
@@ -15,6 +18,10 @@ const ECHO: u8 = 3;
 const BLOCK: usize = 256 << 10;
 /// Nothing of all this takes longer without a byte.
 const STALL: Duration = Duration::from_secs(30);
+
+/// Bytes of uploads, and of transfers without end, that have arrived: the host of the LAN and that of the Internet are
+/// both this process.
+pub static ARRIVED: AtomicU64 = AtomicU64::new(0);
 
 /// Starts the Internet's host. Downloads are endless until the other end closes, uploads are read to their end, and all
 /// else is sent back.
@@ -41,8 +48,12 @@ fn answer(mut stream: TcpStream) -> io::Result<()> {
         }
         UPLOAD => {
             let mut block = vec![0; BLOCK];
-            while stream.read(&mut block)? > 0 {}
-            stream.write_all(&kind)
+            loop {
+                match stream.read(&mut block)? {
+                    0 => return stream.write_all(&kind),
+                    read => drop(ARRIVED.fetch_add(read as u64, Relaxed)),
+                }
+            }
         }
         _ => {
             stream.write_all(&kind)?;
@@ -102,6 +113,25 @@ pub fn upload(to: &str, bytes: u64) -> io::Result<Duration> {
     stream.shutdown(std::net::Shutdown::Write)?;
     stream.read_exact(&mut [0])?;
     Ok(start.elapsed())
+}
+
+/// Downloads or uploads until it is `over`; what arrives is counted in [`ARRIVED`].
+pub fn without_end(to: &str, is_download: bool, over: &AtomicBool) -> io::Result<()> {
+    let mut stream = connect(to, if is_download { DOWNLOAD } else { UPLOAD })?;
+    stream.set_write_timeout(Some(STALL))?;
+    let mut block = vec![0; BLOCK];
+    while !over.load(Relaxed) {
+        if is_download {
+            match stream.read(&mut block)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => ARRIVED.fetch_add(read as u64, Relaxed),
+            };
+        } else {
+            // Not all of it: a part is written sooner, and `over` seen.
+            let _ = stream.write(&block)?;
+        }
+    }
+    Ok(())
 }
 
 /// A connection of which both ends know, with nothing more to say.

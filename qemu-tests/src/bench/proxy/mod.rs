@@ -3,8 +3,8 @@
 //! `bed` is the network and starts the contenders, `load` is what hosts do, `measure` puts both together in a process
 //! of its own for each contender and repetition, which prints lines of a quantity's name and value.
 
-mod bed;
-mod load;
+pub(super) mod bed;
+pub(super) mod load;
 mod measure;
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use bed::Contender;
 use measure::Kind;
 
 /// Names sing-box's program in the environment.
-const SING_BOX: &str = "SING_BOX";
+pub(super) const SING_BOX: &str = "SING_BOX";
 /// The hidden word that makes one measurement in this process.
 const CASE: &str = "case";
 /// Repetitions unless said otherwise.
