@@ -59,3 +59,71 @@ fn a_server_that_ends_without_an_answer_is_told_from_one_that_breaks() {
         assert_eq!(ends.join().unwrap(), io::ErrorKind::ConnectionReset, "{said:?}");
     }
 }
+
+#[test]
+fn connections_that_stall_hold_a_bounded_number_of_pipes() {
+    const PASSES: usize = 16 << 20;
+    let meter = Meter::new(None);
+    let relays = smol::LocalExecutor::new();
+    let mut peers = Vec::new();
+    for _ in 0..2 * pipes::MOST {
+        let ((a, mut host), (b, mut server)) = (connected(), connected());
+        let ends = (host.try_clone().unwrap(), server.try_clone().unwrap());
+        let sends = std::thread::spawn(move || while host.write_all(&[7; 100_000]).is_ok() {});
+        // And then nothing more.
+        let reads = std::thread::spawn(move || server.read_exact(&mut vec![0; PASSES]));
+        let meter = &meter;
+        let carried = relays.spawn(async move { relay(&a, &b, Greeting::None, meter).await });
+        peers.push((ends, sends, reads, carried));
+    }
+    smol::block_on(relays.run(async {
+        let mut before = 0;
+        loop {
+            smol::Timer::after(Duration::from_millis(300)).await;
+            let now = meter.up.bytes.get() as usize;
+            if now >= peers.len() * PASSES && now == before {
+                break;
+            }
+            before = now;
+        }
+    }));
+    assert_eq!(pipes::open(), pipes::MOST);
+    assert!(pipes::take().is_none(), "one more can stall");
+    // They end, and what was in the pipes with them.
+    drop(relays);
+    for ((host, server), sends, reads, carried) in peers {
+        drop(carried);
+        let _ = (host.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
+        sends.join().unwrap();
+        reads.join().unwrap().unwrap();
+    }
+    assert_eq!(pipes::open(), 0);
+}
+
+#[test]
+fn a_low_rate_makes_no_long_pauses() {
+    let ((a, mut host), (b, mut server)) = (connected(), connected());
+    let ends = (host.try_clone().unwrap(), server.try_clone().unwrap());
+    let sends = std::thread::spawn(move || while host.write_all(&[7; 100_000]).is_ok() {});
+    let reads = std::thread::spawn(move || std::io::copy(&mut server, &mut std::io::sink()));
+    let meter = Meter::new(std::num::NonZeroU32::new(16));
+    let longest = async {
+        let mut longest = 0;
+        for _ in 0..100 {
+            let before = meter.up.bytes.get();
+            smol::Timer::after(Duration::from_millis(15)).await;
+            longest = longest.max(meter.up.bytes.get() - before);
+        }
+        longest
+    };
+    let carries = async {
+        drop(relay(&a, &b, Greeting::None, &meter).await);
+        u64::MAX
+    };
+    let longest = smol::block_on(longest.or(carries));
+    drop((a, b));
+    let _ = (ends.0.shutdown(Shutdown::Both), ends.1.shutdown(Shutdown::Both));
+    sends.join().unwrap();
+    drop(reads.join().unwrap());
+    assert!(longest <= (BULK + BULK / 2) as u64, "{longest} bytes at once");
+}
