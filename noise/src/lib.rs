@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(any(target_arch = "aarch64", target_arch = "arm", target_arch = "x86_64"))]
+mod cipher;
 pub mod frames;
 pub mod handshake;
 pub mod keys;

@@ -42,6 +42,12 @@ impl CryptoResolver for Parts {
         DefaultResolver.resolve_hash(&HashChoice::Blake2s)
     }
 
+    #[cfg(any(target_arch = "aarch64", target_arch = "arm", target_arch = "x86_64"))]
+    fn resolve_cipher(&self, _: &CipherChoice) -> Option<Box<dyn Cipher>> {
+        Some(Box::new(crate::cipher::ChaChaPoly::default()))
+    }
+
+    #[cfg(not(any(target_arch = "aarch64", target_arch = "arm", target_arch = "x86_64")))]
     fn resolve_cipher(&self, _: &CipherChoice) -> Option<Box<dyn Cipher>> {
         DefaultResolver.resolve_cipher(&CipherChoice::ChaChaPoly)
     }

@@ -103,6 +103,8 @@ pub fn compile(paths: &Paths, tools: &Tools, target: &Target, program: &Program)
     cargo.arg("--target-dir").arg(&cross_dir).args(["--config", "cross.toml"]);
     cargo.args(["--config", &format!("target.{triple}.linker={:?}", linker.display().to_string())]);
     cargo.args(["--config", &format!("target.{triple}.rustflags=[\"-Ctarget-cpu={}\"]", target.rust_cpu)]);
+    // A crate with assembler (ring) has it assembled by zig too.
+    cargo.env(format!("CC_{}", triple.replace('-', "_")), &linker);
     if target.small {
         cargo.arg("--no-default-features");
     }

@@ -1,4 +1,4 @@
-//! zig as the linker: one package with the C library's start files and a linker for every router.
+//! zig as the linker: one package with the C library's start files, a linker and an assembler for every router.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -25,12 +25,17 @@ impl Zig {
         Ok(Zig { python, dir })
     }
 
-    /// Writes the one program that cargo can call as `target`'s linker.
+    /// Writes the one program that cargo can call as `target`'s linker and compiler.
     pub fn linker(&self, target: &Target) -> Result<PathBuf> {
         let file = self.dir.join(format!("link-{}", target.arch));
         let script = format!(
             "#!/bin/sh\n\
-             # Made by cargo xtask build: the linker for {}.\n\
+             # Made by cargo xtask build: the linker for {}, and its compiler of C and assembler.\n\
+             # Rust's name of the target, which the crate cc adds, is none of zig's.\n\
+             for word do\n\
+             shift\n\
+             case $word in --target=*) ;; *) set -- \"$@\" \"$word\" ;; esac\n\
+             done\n\
              export ZIG_GLOBAL_CACHE_DIR={}\n\
              exec {} -m ziglang cc -target {} -mcpu={} \"$@\"\n",
             target.arch,
