@@ -24,7 +24,6 @@ use crate::sys::control::{self, Client, ControlSocket};
 use crate::sys::kernel::Kernel;
 use crate::sys::rundir::RunDir;
 use crate::sys::signals::{Asked, DaemonSignals};
-use crate::sys::sysfs;
 use crate::types::{IfIndex, IfName, Time};
 use crate::wan::mind::{Action, Event, Mind};
 use crate::wan::mptcp::{Mptcp, Running};
@@ -64,8 +63,6 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Notifications come in bunches (a link's end takes its address and routes with it); this long after the first the
 /// kernel is read, once for all of them.
 const BUNCH: Duration = Duration::from_millis(2);
-/// A WAN that drops MPTCP's SYN would else turn MPTCP off for all connections on all WANs for an hour (since 6.12).
-const BLACKHOLE_TIMEOUT: &str = "net/mptcp/blackhole_timeout";
 
 /// The answer to news.
 const DONE: &str = "ok\n";
@@ -172,7 +169,6 @@ enum Wake {
     KernelChanged,
     SubflowFailed(std::net::IpAddr),
     Tested(Running, Option<Mptcp>),
-    Doubt(std::net::IpAddr),
     Signal(Asked),
     Client(Client),
     Networks(Vec<Interface>),
@@ -232,7 +228,7 @@ impl Manager {
             notes.push(format!("{missing}, routes are managed all the same"));
         }
         let servers = config::mptcp_servers(&args, &settings);
-        let mptcp = mptcp::Watch { servers, ..Default::default() };
+        let mptcp = mptcp::Watch::new(servers);
         let trace = Recording::begin(kind, &args, &settings, &memory, now)?;
         let mut mind = Mind::new(settings.clone(), memory.clone(), now);
         let mirror = Mirror::new(kind.name);
@@ -264,7 +260,7 @@ impl Manager {
     }
 
     async fn run(mut self, executor: &LocalExecutor<'_>, signals: DaemonSignals) -> Outcome {
-        self.prepare_kernel();
+        self.keep_mptcp_on();
         let socket = self.run_dir.path(&format!("{}.sock", self.kind.name));
         let control =
             ControlSocket::open(&socket).map_err(|e| Error::new("listen at", socket.display(), e))?;
@@ -277,7 +273,7 @@ impl Manager {
         self.all_notes().iter().for_each(|note| log::warn!("{note}"));
         loop {
             let now = clock::now();
-            let tests = self.mptcp.tests.deadline().unwrap_or(self.resync_at);
+            let tests = self.mptcp.deadline().unwrap_or(self.resync_at);
             let deadline = self.mind.next_deadline(now).min(self.resync_at).min(tests);
             match self.wait(deadline).await {
                 None => {}
@@ -295,7 +291,6 @@ impl Manager {
                 Some(Wake::Answer { index, seq }) => self.tell_mind(Event::Answer { index, seq }, executor),
                 Some(Wake::SubflowFailed(address)) => self.tell_mind(Event::SubflowFailed(address), executor),
                 Some(Wake::Tested(ran, found)) => self.on_tested(ran, found, executor),
-                Some(Wake::Doubt(address)) => self.on_doubt(address),
                 Some(Wake::Client(client)) => self.serve(client, executor),
                 Some(Wake::Networks(networks)) => self.on_networks(&networks, executor),
             }
@@ -330,19 +325,6 @@ impl Manager {
         wake.or(late).await
     }
 
-    fn prepare_kernel(&self) {
-        // Tests of MPTCP are made by all.
-        if !self.kernel.has_mptcp() {
-            return;
-        }
-        match sysfs::set_sysctl(BLACKHOLE_TIMEOUT, "0") {
-            Ok(_) => {}
-            Err(e) => {
-                log::warn!("cannot set {BLACKHOLE_TIMEOUT} to 0, one bad WAN may turn MPTCP off for all: {e}")
-            }
-        }
-    }
-
     /// Reads the kernel and lets the mind compare.
     fn resync(&mut self, executor: &LocalExecutor<'_>) {
         self.stale.set(false);
@@ -365,7 +347,7 @@ impl Manager {
         match config::load(&self.args, (self.kind.routes, self.kind.endpoints)) {
             Ok(settings) => {
                 log::info!("settings read again");
-                self.set_mptcp_servers(config::mptcp_servers(&self.args, &settings));
+                self.set_mptcp_servers(config::mptcp_servers(&self.args, &settings), executor);
                 let resolved = self.networks.resolve(&settings);
                 self.settings = settings;
                 self.tell_mind(Event::Settings(Box::new(resolved)), executor);
@@ -470,7 +452,7 @@ impl Manager {
                 DONE.to_string()
             }
             Ok(Question::FellBack(address)) => {
-                self.on_doubt(*address);
+                self.mptcp.doubt(*address);
                 DONE.to_string()
             }
             Ok(Question::Down(network)) => {

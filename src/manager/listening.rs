@@ -6,6 +6,7 @@ use smol::{LocalExecutor, Task};
 
 use super::{Manager, RETRY, Wake};
 use crate::error::Error;
+use crate::sys::clock;
 use crate::sys::control::ControlSocket;
 use crate::sys::kernel::{Changes, SubflowEvents};
 use crate::sys::signals::DaemonSignals;
@@ -42,11 +43,13 @@ impl Manager {
                 let (sender, subflows) = (self.sender.clone(), Rc::clone(&self.mptcp.subflows));
                 tasks.push(spawn(executor, async move {
                     loop {
-                        let (mut failed, mut refused) = (None, None);
+                        let mut failed = None;
                         let mut hear = |event: Option<&Event>| match event {
                             Some(event) => {
-                                refused = subflows.borrow_mut().hear(event).or(refused);
-                                if let Event::Ended { subflow, error: 1.. } = event {
+                                let was_refused = subflows.borrow_mut().hear(event, clock::now());
+                                if let Event::Ended { subflow, error: 1.. } = event
+                                    && !was_refused
+                                {
                                     failed = Some(subflow.source);
                                 }
                             }
@@ -56,11 +59,10 @@ impl Manager {
                         if events.hear(&mut hear).await.is_err() {
                             return;
                         }
-                        let wakes = [failed.map(Wake::SubflowFailed), refused.map(Wake::Doubt)];
-                        for wake in wakes.into_iter().flatten() {
-                            if sender.send(wake).await.is_err() {
-                                return;
-                            }
+                        if let Some(failed) = failed
+                            && sender.send(Wake::SubflowFailed(failed)).await.is_err()
+                        {
+                            return;
                         }
                     }
                 }));

@@ -1,7 +1,6 @@
 //! Tests whether MPTCP passes, as they are due, and what speaks for another result.
 
 use std::cell::RefCell;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
@@ -10,46 +9,80 @@ use smol::LocalExecutor;
 use super::{Manager, Wake};
 use crate::sys::clock;
 use crate::sys::probe;
+use crate::sys::sysfs;
 use crate::tasks::spawn;
+use crate::types::{IfIndex, IfName, Time};
 use crate::wan::mind::Event;
 use crate::wan::mptcp::{Mptcp, Running, Tests};
 use crate::wan::subflows::Subflows;
 
+/// A WAN that drops MPTCP's SYN would else turn MPTCP off for all connections on all WANs for an hour (since 6.12).
+const BLACKHOLE_TIMEOUT: &str = "net/mptcp/blackhole_timeout";
+
 /// What the manager knows of MPTCP besides what its mind does.
 #[derive(Default)]
 pub(super) struct Watch {
-    pub(super) tests: Tests,
+    tests: Tests,
     /// Who is asked.
-    pub(super) servers: Vec<SocketAddr>,
+    servers: Vec<SocketAddr>,
     /// Kept by who hears the events.
     pub(super) subflows: Rc<RefCell<Subflows>>,
+    /// Why nothing is tested.
+    pub(super) barred: Option<String>,
+}
+
+impl Watch {
+    /// Nothing is known yet of the way to these.
+    pub(super) fn new(servers: Vec<SocketAddr>) -> Watch {
+        Watch { servers, ..Watch::default() }
+    }
+
+    /// When the next test is due.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.tests.deadline()
+    }
+
+    /// Somebody's connection from this address is not what it was to be.
+    pub(super) fn doubt(&mut self, address: IpAddr) {
+        self.tests.doubt(address, false);
+    }
 }
 
 impl Manager {
-    /// Begins the tests that are due.
-    pub(super) fn test_mptcp(&mut self, executor: &LocalExecutor<'_>) {
+    /// One bad WAN is not to turn MPTCP off for all.
+    pub(super) fn keep_mptcp_on(&mut self) {
         if !self.kernel.has_mptcp() {
             return;
         }
-        for ran in self.mptcp.tests.due(&self.mind.testable(&self.mptcp.servers), clock::now()) {
-            let Some(wan) = self.mind.wans().iter().find(|wan| wan.index == ran.index) else { continue };
-            let (name, sender) = (wan.name.clone(), self.sender.clone());
+        self.mptcp.barred = sysfs::set_sysctl(BLACKHOLE_TIMEOUT, "0").err().map(|e| {
+            let what = ["cannot set ", BLACKHOLE_TIMEOUT, " to 0: ", &e.to_string()].concat();
+            what + "; one bad WAN may turn MPTCP off for all, so none is tested"
+        });
+    }
+
+    /// Begins the tests that are due.
+    pub(super) fn test_mptcp(&mut self, executor: &LocalExecutor<'_>) {
+        for (address, is_used) in self.mptcp.subflows.borrow_mut().take_signs() {
+            self.mptcp.tests.doubt(address, is_used);
+        }
+        if !self.kernel.has_mptcp() {
+            return;
+        }
+        let due = self.mptcp.tests.due(&self.mind.testable(&self.mptcp.servers), clock::now());
+        if due.is_empty() {
+            return;
+        }
+        // Anew each time: others set it back.
+        self.keep_mptcp_on();
+        for ran in due {
+            let name = self.mind.wans().iter().find(|wan| wan.index == ran.index).map(|wan| wan.name.clone());
             let leads = |server: &&SocketAddr| self.mind.leads_to(ran.index, server.ip());
             let servers: Vec<SocketAddr> = self.mptcp.servers.iter().filter(leads).copied().collect();
+            let (sender, is_barred) = (self.sender.clone(), self.mptcp.barred.is_some());
             let tests = async move {
                 let mut found = None;
-                for server in servers {
-                    match probe::mptcp(&name, server).await {
-                        Ok(None) => continue,
-                        Ok(answered) => found = answered,
-                        // As after a silence, it is tried again.
-                        Err(e) if e.kind() != io::ErrorKind::Unsupported => {
-                            log::debug!("{name}: cannot test MPTCP to {server}: {e}");
-                        }
-                        // It stays unanswered, as nobody can tell.
-                        Err(_) => return,
-                    }
-                    break;
+                if let Some(name) = name.filter(|_| !is_barred) {
+                    found = test(&name, &servers).await;
                 }
                 drop(sender.send(Wake::Tested(ran, found)).await);
             };
@@ -58,11 +91,16 @@ impl Manager {
     }
 
     /// The settings were read: these are the servers.
-    pub(super) fn set_mptcp_servers(&mut self, servers: Vec<SocketAddr>) {
-        if servers != self.mptcp.servers {
-            self.mptcp.servers = servers;
-            self.mptcp.tests.forget();
+    pub(super) fn set_mptcp_servers(&mut self, servers: Vec<SocketAddr>, executor: &LocalExecutor<'_>) {
+        if servers == self.mptcp.servers {
+            return;
         }
+        self.mptcp.tests.forget();
+        if servers.is_empty() {
+            let known: Vec<IfIndex> = self.mind.wans().iter().map(|wan| wan.index).collect();
+            known.into_iter().for_each(|index| self.tell_mind(Event::Mptcp(index, None), executor));
+        }
+        self.mptcp.servers = servers;
     }
 
     /// A test has ended.
@@ -71,9 +109,16 @@ impl Manager {
             self.tell_mind(Event::Mptcp(ran.index, found), executor);
         }
     }
+}
 
-    /// Somebody's connection from this address is not what it was to be.
-    pub(super) fn on_doubt(&mut self, address: IpAddr) {
-        self.mptcp.tests.doubt(address);
+/// What becomes of MPTCP on the way to the first of these servers that answers.
+async fn test(name: &IfName, servers: &[SocketAddr]) -> Option<Mptcp> {
+    for server in servers {
+        match probe::mptcp(name, *server).await {
+            Ok(None) => {}
+            Ok(found) => return found,
+            Err(e) => log::debug!("{name}: cannot test MPTCP to {server}: {e}"),
+        }
     }
+    None
 }

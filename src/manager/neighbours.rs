@@ -26,6 +26,7 @@ impl Manager {
             mptcp: has_endpoints.then(neighbours::mptcp),
         };
         let mut all = self.notes.clone();
+        all.extend(self.mptcp.barred.clone());
         all.extend(notes(&facts));
         all.extend(netdevs::phone_notes(Path::new("/")));
         all

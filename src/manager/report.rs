@@ -128,11 +128,11 @@ fn wan_status(wan: &Wan, mind: &Mind, subflows: &Subflows, now: Time) -> WanStat
             })
             .collect(),
         mptcp: wan.mptcp.map(|found| found.word().to_string()),
-        mptcp_counts: MptcpCounts {
+        mptcp_counts: mind.settings().endpoints.then_some(MptcpCounts {
             connections: counts.begun,
             joins: counts.joined,
             joins_refused: counts.refused,
-        },
+        }),
         rx_rate,
         tx_rate,
         rx_bytes,

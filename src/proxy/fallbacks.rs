@@ -1,7 +1,7 @@
 //! Connections to servers that were to be MPTCP and came to be plain TCP: counted, and told to the manager, which tests the
 //! WAN.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::wire::status::ProxyFallbacks;
 
 use super::channel::Channel;
 
-/// The manager is told no oftener.
+/// The managers are told of an address no oftener; they have pauses of their own.
 const PAUSE: Duration = Duration::from_secs(10);
 /// Addresses whose counts are kept; a modem gets others all the time.
 const ADDRESSES: usize = 16;
@@ -25,24 +25,32 @@ pub struct Fallbacks {
     run_dir: PathBuf,
     /// By our address; the one that was counted last is the last.
     counts: RefCell<Vec<(IpAddr, u64)>>,
-    told: Cell<Option<Time>>,
+    /// Of which addresses the managers were told a while ago.
+    told: RefCell<heapless::Vec<(IpAddr, Time), ADDRESSES>>,
 }
 
 impl Fallbacks {
     /// None yet. The managers are told by their sockets in this directory.
     pub fn new(run_dir: PathBuf) -> Fallbacks {
-        Fallbacks { run_dir, counts: RefCell::default(), told: Cell::new(None) }
+        Fallbacks { run_dir, counts: RefCell::default(), told: RefCell::default() }
     }
 
     /// Looks at a connection to a server: when it has begun, and once more when it ends.
     pub fn look(&self, connection: &Channel) {
-        let Some(address) = connection.falls_back() else { return };
-        self.count(address);
+        if let Some(address) = connection.falls_back() {
+            self.count(address);
+            self.doubt(address);
+        }
+    }
+
+    /// Has the managers test the WAN with this address.
+    pub fn doubt(&self, address: IpAddr) {
         let now = clock::now();
-        if self.told.get().is_some_and(|told| now.since(told) < PAUSE) {
+        let mut told = self.told.borrow_mut();
+        told.retain(|(_, at)| now.since(*at) < PAUSE);
+        if told.iter().any(|(of, _)| *of == address) || told.push((address, now)).is_err() {
             return;
         }
-        self.told.set(Some(now));
         let run_dir = self.run_dir.clone();
         // A manager that hangs is not waited for.
         let tell = move || {

@@ -1,7 +1,7 @@
 //! The servers as the router sees them: which of them answer, and which one is used.
 
 use std::cell::{Cell, RefCell};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -208,7 +208,14 @@ impl Client {
     pub(super) async fn connect(&self, upstream: &Upstream) -> io::Result<Channel> {
         let start = clock::now();
         let connect = || async {
-            let stream = Stream::connect(upstream.address, Protocol::Mptcp, TO_SERVER, CONNECT).await?;
+            let stream = Stream::begin(upstream.address, Protocol::Mptcp, TO_SERVER)?;
+            if let Err(e) = stream.connected(CONNECT).await {
+                // Before Linux 6.12 that is all that is seen where MPTCP's SYN is dropped.
+                if let (ErrorKind::TimedOut, Ok(from)) = (e.kind(), stream.local()) {
+                    self.fallbacks.doubt(from.ip());
+                }
+                return Err(e);
+            }
             let took = clock::now().since(start);
             match &self.settings.keys {
                 Some(keys) => Ok((keys.greet(stream, CONNECT.saturating_sub(took)).await?, took)),

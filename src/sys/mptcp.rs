@@ -2,7 +2,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// MPTCP's protocol number (uapi/linux/in.h).
 pub const IPPROTO_MPTCP: libc::c_int = 262;
@@ -48,11 +49,14 @@ pub fn open(family: libc::c_int, protocol: libc::c_int) -> io::Result<OwnedFd> {
 
 /// Whether this kernel tells of a connection that is MPTCP, as it does of one that is none yet.
 pub fn is_told() -> bool {
-    static IS_TOLD: OnceLock<bool> = OnceLock::new();
-    *IS_TOLD.get_or_init(|| {
+    // A no may be a lack of descriptors, or MPTCP switched off for a while.
+    static IS_TOLD: AtomicBool = AtomicBool::new(false);
+    if !IS_TOLD.load(Relaxed) {
         let fresh = open(libc::AF_INET, IPPROTO_MPTCP);
-        fresh.is_ok_and(|socket| option(&socket, SOL_MPTCP, MPTCP_INFO, &mut [0]).is_ok())
-    })
+        let is_told = fresh.is_ok_and(|socket| option(&socket, SOL_MPTCP, MPTCP_INFO, &mut [0]).is_ok());
+        IS_TOLD.store(is_told, Relaxed);
+    }
+    IS_TOLD.load(Relaxed)
 }
 
 /// Reads the first words of an option.

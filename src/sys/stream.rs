@@ -48,6 +48,16 @@ impl Stream {
         mark: u32,
         within: Duration,
     ) -> io::Result<Stream> {
+        let stream = Stream::begin(to, protocol, mark)?;
+        stream.connected(within).await?;
+        Ok(stream)
+    }
+
+    /// Begins to connect. What it sends has this mark; 0 is none.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn begin(to: SocketAddr, protocol: Protocol, mark: u32) -> io::Result<Stream> {
         let socket = open(to, protocol)?;
         if mark != 0 {
             setsockopt(&socket, sockopt::Mark, &mark)?;
@@ -56,15 +66,22 @@ impl Stream {
             Ok(()) | Err(Errno::EINPROGRESS) => {}
             Err(e) => return Err(e.into()),
         }
-        let stream = Stream::new(socket)?;
+        Stream::new(socket)
+    }
+
+    /// Waits until what was begun is connected, and gives up after a time.
+    ///
+    /// # Errors
+    /// What the system says; [`io::ErrorKind::TimedOut`] after `within`.
+    pub async fn connected(&self, within: Duration) -> io::Result<()> {
         let late = async {
             smol::Timer::after(within).await;
             Err(io::ErrorKind::TimedOut.into())
         };
-        stream.socket.writable().or(late).await?;
-        stream.take_error()?;
-        stream.adjust();
-        Ok(stream)
+        self.socket.writable().or(late).await?;
+        self.take_error()?;
+        self.adjust();
+        Ok(())
     }
 
     /// One that a test has opened.
@@ -193,12 +210,11 @@ impl Stream {
         result == 0 && protocol == IPPROTO_MPTCP
     }
 
-    /// Whether it was to be MPTCP and has come to be plain TCP, at its beginning or later; that is told once.
+    /// Whether one that was to be MPTCP is plain TCP: it came to be, at its beginning or later, or there is no MPTCP here.
+    /// That is told once.
     pub fn falls_back(&self) -> bool {
-        !self.is_told.get()
-            && self.is_mptcp()
-            && mptcp::has_fallen_back(&self.socket)
-            && !self.is_told.replace(true)
+        let is_tcp = || !self.is_mptcp() || mptcp::has_fallen_back(&self.socket);
+        !self.is_told.get() && is_tcp() && !self.is_told.replace(true)
     }
 
     /// Bytes written that the other end has not acknowledged, of MPTCP in whatever subflow (SIOCOUTQ, tcp(7), here by its

@@ -49,8 +49,8 @@ pub enum Event {
     Counters(Vec<(IfIndex, u64, u64)>),
     /// A subflow from this address ended with an error.
     SubflowFailed(IpAddr),
-    /// It was tested what becomes of MPTCP on the device's way to the server.
-    Mptcp(IfIndex, Mptcp),
+    /// It was tested what becomes of MPTCP on the device's way to the server; nothing if that is not known any more.
+    Mptcp(IfIndex, Option<Mptcp>),
     /// Somebody takes the interface down (hotplug ifdown).
     Release(IfName),
     /// It is up, whatever was said before (hotplug ifup).

@@ -7,9 +7,9 @@ use crate::types::{IfIndex, Time};
 
 /// A WAN is tested again after this: boxes on its way come and go, and a test costs a few hundred bytes.
 const HOUR: Duration = Duration::from_secs(3600);
-/// The same where the server did not answer at all.
+/// The same where the server did not answer at all; twice as long each time, up to an hour.
 const MINUTE: Duration = Duration::from_secs(60);
-/// Between two tests that somebody's word brings about.
+/// Between two tests that somebody's word brings about; twice as long each time that nothing comes of it.
 const PAUSE: Duration = Duration::from_secs(20);
 
 /// What becomes of MPTCP on a way.
@@ -77,6 +77,9 @@ struct Test {
     is_sure: bool,
     /// What the last test that was answered said.
     last: Option<Mptcp>,
+    /// The pauses from now on.
+    silence: Duration,
+    calm: Duration,
 }
 
 impl Tests {
@@ -97,6 +100,8 @@ impl Tests {
                     running: None,
                     is_sure,
                     last: None,
+                    silence: MINUTE,
+                    calm: PAUSE,
                 }),
             }
         }
@@ -114,34 +119,39 @@ impl Tests {
         self.of.iter().filter(|test| test.waits()).map(|test| test.due).min()
     }
 
-    /// A test of a WAN has ended. What is bad counts if a second test says the same: a SYN may be lost for itself.
-    pub fn ended(&mut self, ran: Running, found: Option<Mptcp>, now: Time) -> Option<Mptcp> {
+    /// A test of a WAN has ended; what is known from now on, if that is certain. What is bad counts if a second test says the
+    /// same: a SYN may be lost for itself. Silence tells nothing, and of another address or server nothing was known.
+    pub fn ended(&mut self, ran: Running, found: Option<Mptcp>, now: Time) -> Option<Option<Mptcp>> {
         // One whose WAN went meanwhile, or has another address, says nothing.
         let test = self.of.iter_mut().find(|test| test.running == Some(ran.number))?;
         test.running = None;
         let before = test.last;
-        test.last = found.or(before);
-        match found {
-            None => {
-                test.due = now + MINUTE;
-                None
-            }
-            Some(Mptcp::Stripped | Mptcp::Dropped) if before != found => {
-                test.due = now;
-                None
-            }
-            found => {
-                test.due = now + HOUR;
-                found
-            }
+        let Some(found) = found else {
+            test.due = now + test.silence;
+            test.silence = (test.silence * 2).min(HOUR);
+            return before.is_none().then_some(None);
+        };
+        test.last = Some(found);
+        test.silence = MINUTE;
+        test.calm = if before == Some(found) { (test.calm * 2).min(HOUR) } else { PAUSE };
+        if found != Mptcp::Passes && before != Some(found) {
+            // One that says another thing each time has no hurry.
+            let is_new = before.is_none_or(|before| before == Mptcp::Passes);
+            test.due = if is_new { now } else { now + PAUSE };
+            return None;
         }
+        test.due = now + HOUR;
+        Some(Some(found))
     }
 
-    /// Somebody has seen something that speaks for another result than the last one's.
-    pub fn doubt(&mut self, address: IpAddr) {
+    /// Somebody has seen MPTCP used from this address, or not used though it was to be: where that is not what the last test
+    /// said there is another one.
+    pub fn doubt(&mut self, address: IpAddr, is_used: bool) {
         for test in self.of.iter_mut().filter(|test| test.address == address) {
-            if let (Some(began), Some(Mptcp::Passes)) = (test.began, test.last) {
-                test.due = test.due.min(began + PAUSE);
+            if let (Some(began), Some(last)) = (test.began, test.last)
+                && is_used != (last == Mptcp::Passes)
+            {
+                test.due = test.due.min(began + test.calm);
             }
         }
     }
@@ -191,17 +201,17 @@ mod tests {
         assert_eq!(first.index, WAN);
         // It runs.
         assert_eq!((begins(&mut tests, &live(1), 9), tests.deadline()), (None, None));
-        assert_eq!(tests.ended(first, passes, s(10)), passes);
+        assert_eq!(tests.ended(first, passes, s(10)), Some(passes));
         assert_eq!((begins(&mut tests, &live(1), 3609), tests.deadline()), (None, Some(s(3610))));
         let old = begins(&mut tests, &live(1), 3610).unwrap();
         // The one that runs is of the old address, and says nothing of the new one.
         let new = begins(&mut tests, &live(2), 3611).unwrap();
         assert_eq!(tests.ended(old, passes, s(3612)), None);
-        assert_eq!(tests.ended(new, passes, s(3613)), passes);
+        assert_eq!(tests.ended(new, passes, s(3613)), Some(passes));
         // It died, and lives again.
         assert_eq!((begins(&mut tests, &[], 3614), tests.deadline()), (None, None));
         let again = begins(&mut tests, &live(2), 3615).unwrap();
-        assert_eq!(tests.ended(again, passes, s(3616)), passes);
+        assert_eq!(tests.ended(again, passes, s(3616)), Some(passes));
         // There is another server.
         tests.forget();
         assert!(begins(&mut tests, &live(2), 3617).is_some());
@@ -225,35 +235,59 @@ mod tests {
         let (dropped, stripped) = (Some(Mptcp::Dropped), Some(Mptcp::Stripped));
         assert_eq!(test(0, dropped), (true, None));
         assert_eq!(test(0, stripped), (true, None));
-        assert_eq!(test(0, stripped), (true, stripped));
-        assert_eq!(test(1, stripped), (false, None));
+        // It says another thing each time.
+        assert_eq!(test(19, stripped), (false, None));
+        assert_eq!(test(20, stripped), (true, Some(stripped)));
         // An hour later once is enough, for it was so before.
-        assert_eq!(test(3600, stripped), (true, stripped));
-        assert_eq!(test(7200, Some(Mptcp::Passes)), (true, Some(Mptcp::Passes)));
-        assert_eq!(test(10_800, dropped), (true, None));
+        assert_eq!(test(3620, stripped), (true, Some(stripped)));
+        assert_eq!(test(7220, Some(Mptcp::Passes)), (true, Some(Some(Mptcp::Passes))));
+        assert_eq!(test(10_820, dropped), (true, None));
+        assert_eq!(test(10_820, dropped), (true, Some(dropped)));
         // The server is silent, which says nothing of MPTCP.
-        assert_eq!(test(10_800, None), (true, None));
-        assert_eq!(test(10_859, dropped), (false, None));
-        assert_eq!(test(10_860, dropped), (true, dropped));
+        assert_eq!(test(14_420, None), (true, None));
+        assert_eq!(test(14_479, dropped), (false, None));
+        assert_eq!(test(14_480, dropped), (true, Some(dropped)));
+    }
+
+    #[test]
+    fn a_silent_server_is_asked_more_and_more_rarely_and_nothing_is_known() {
+        let mut tests = Tests::default();
+        let mut begun = Vec::new();
+        for at in 0..20_000 {
+            if let Some(ran) = begins(&mut tests, &live(1), at) {
+                begun.push(at);
+                assert_eq!(tests.ended(ran, None, s(at)), Some(None));
+            }
+        }
+        assert_eq!(begun, [0, 60, 180, 420, 900, 1_860, 3_780, 7_380, 10_980, 14_580, 18_180]);
     }
 
     #[test]
     fn a_word_brings_a_test_forward_but_no_flood_of_them() {
         let mut tests = Tests::default();
-        let first = begins(&mut tests, &live(1), 0).unwrap();
-        tests.ended(first, Some(Mptcp::Passes), s(1));
-        tests.doubt(address(2));
-        assert_eq!(tests.deadline(), Some(s(3601)));
-        for at in 2..20 {
-            tests.doubt(address(1));
-            assert!(begins(&mut tests, &live(1), at).is_none());
+        let mut begun = Vec::new();
+        for at in 0..3_000 {
+            if let Some(ran) = begins(&mut tests, &live(1), at) {
+                begun.push(at);
+                tests.ended(ran, Some(Mptcp::Passes), s(at));
+            }
+            // What is known already is no news, nor is another's.
+            tests.doubt(address(1), true);
+            tests.doubt(address(2), false);
+            if at > 100 {
+                tests.doubt(address(1), false);
+            }
         }
-        let ran = begins(&mut tests, &live(1), 20).unwrap();
-        // What is known to be bad is not tested for every connection that fails.
-        tests.ended(ran, Some(Mptcp::Dropped), s(21));
-        let ran = begins(&mut tests, &live(1), 21).unwrap();
-        tests.ended(ran, Some(Mptcp::Dropped), s(22));
-        tests.doubt(address(1));
-        assert_eq!(tests.deadline(), Some(s(3622)));
+        assert_eq!(begun, [0, 102, 142, 222, 382, 702, 1_342, 2_622]);
+        let mut dropped = |at| {
+            let ran = begins(&mut tests, &live(1), at);
+            ran.and_then(|ran| tests.ended(ran, Some(Mptcp::Dropped), s(at)))
+        };
+        assert_eq!((dropped(9_000), dropped(9_000)), (None, Some(Some(Mptcp::Dropped))));
+        // What is known to be bad is not tested for every connection that fails, but for one that does not.
+        tests.doubt(address(1), false);
+        assert_eq!(tests.deadline(), Some(s(12_600)));
+        tests.doubt(address(1), true);
+        assert!(tests.deadline().is_some_and(|at| at < s(9_100)));
     }
 }

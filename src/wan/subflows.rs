@@ -4,13 +4,23 @@
 //! orderly end look. Which is which is known of connections whose beginning was heard.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
+use crate::types::Time;
 use crate::wire::mptcp_pm::{Event, Subflow};
 
 /// Subflows that are remembered, in 8 bytes each. What goes beyond is not counted.
 const MOST: usize = 8192;
 /// Addresses whose counts are kept; a modem gets others all the time.
 const ADDRESSES: usize = 32;
+
+/// A server refuses a join (its limit is reached, the connection is ending) one way after it has answered it, which is when
+/// it counts as one here. What ends so soon while its connection lives was refused.
+const SOON: Duration = Duration::from_secs(1);
+/// Joins that are remembered for that.
+const RECENT: usize = 64;
+/// Signs that are kept until somebody takes them.
+const SIGNS: usize = 16;
 
 /// What became of it on an address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,7 +29,7 @@ pub struct Counts {
     pub begun: u64,
     /// Subflows that joined others.
     pub joined: u64,
-    /// Those that were refused, or not answered with MPTCP.
+    /// Those that were refused, not answered with MPTCP, or not at all.
     pub refused: u64,
 }
 
@@ -28,35 +38,66 @@ pub struct Counts {
 pub struct Subflows {
     /// Subflows that are, by their connections' tokens and their ports, in that order.
     live: Vec<(u32, u16)>,
+    /// The joins that came last, and when.
+    recent: heapless::Deque<(u32, u16, Time), RECENT>,
     /// The address that was counted last is the last.
     counts: Vec<(IpAddr, Counts)>,
+    /// Addresses on which MPTCP was used, or refused.
+    signs: heapless::Vec<(IpAddr, bool), SIGNS>,
 }
 
 impl Subflows {
-    /// Takes in an event; the address of a join that was refused.
-    pub fn hear(&mut self, event: &Event) -> Option<IpAddr> {
+    /// Takes in an event. Whether it is the end of a subflow that never was one: it says nothing of the WAN's life.
+    pub fn hear(&mut self, event: &Event, now: Time) -> bool {
         match *event {
             Event::Created(subflow) => {
                 self.remember(&[(subflow.token, 0), (subflow.token, subflow.port)]);
                 self.count(subflow, |counts| counts.begun += 1);
+                self.sign(subflow.source, true);
             }
             Event::Joined(subflow) if self.knows(subflow.token) => {
                 self.remember(&[(subflow.token, subflow.port)]);
                 self.count(subflow, |counts| counts.joined += 1);
-            }
-            Event::Ended { subflow, .. } if self.knows(subflow.token) => {
-                match self.live.binary_search(&(subflow.token, subflow.port)) {
-                    Ok(at) => drop(self.live.remove(at)),
-                    Err(_) => {
-                        self.count(subflow, |counts| counts.refused += 1);
-                        return Some(subflow.source);
-                    }
+                self.sign(subflow.source, true);
+                if self.recent.is_full() {
+                    self.recent.pop_front();
                 }
+                let _ = self.recent.push_back((subflow.token, subflow.port, now)); // a place was just made
+            }
+            Event::Ended { subflow, error } if self.knows(subflow.token) => {
+                let entry = (subflow.token, subflow.port);
+                let joined = self.live.binary_search(&entry).map(|at| self.live.remove(at));
+                let is_recent =
+                    |&(token, port, at): &(u32, u16, Time)| (token, port) == entry && now.since(at) < SOON;
+                match joined {
+                    // Its endpoint was taken away while it waited (net/mptcp/pm.c closes it with a reset).
+                    Err(_) if i32::from(error) == libc::ECONNRESET => {}
+                    Err(_) => self.count(subflow, |counts| counts.refused += 1),
+                    Ok(_) if self.recent.iter().any(is_recent) => self.count(subflow, |counts| {
+                        counts.joined = counts.joined.saturating_sub(1);
+                        counts.refused += 1;
+                    }),
+                    Ok(_) => return false,
+                }
+                self.sign(subflow.source, false);
+                return i32::from(error) != libc::ETIMEDOUT;
             }
             Event::Closed(token) => self.forget_one(token),
             Event::Joined(_) | Event::Ended { .. } => {}
         }
-        None
+        false
+    }
+
+    /// The addresses on which something happened since the last call; whether MPTCP was used there.
+    pub fn take_signs(&mut self) -> heapless::Vec<(IpAddr, bool), SIGNS> {
+        std::mem::take(&mut self.signs)
+    }
+
+    fn sign(&mut self, address: IpAddr, is_good: bool) {
+        if !self.signs.contains(&(address, is_good)) {
+            // What does not fit happens again.
+            let _ = self.signs.push((address, is_good));
+        }
     }
 
     /// Some events were lost: of the connections that there are no more is counted.
@@ -121,8 +162,15 @@ mod tests {
         Subflow { token, source: IpAddr::from([192, 0, 2, wan]), port }
     }
 
+    /// Hears these, ten seconds after one another; the addresses on which something was refused.
     fn hear(subflows: &mut Subflows, events: &[Event]) -> Vec<IpAddr> {
-        events.iter().filter_map(|event| subflows.hear(event)).collect()
+        let mut refused = Vec::new();
+        for (event, at) in events.iter().zip((0..).step_by(10_000_000)) {
+            subflows.hear(event, Time(at));
+            refused
+                .extend(subflows.take_signs().iter().filter(|(_, good)| !good).map(|(address, _)| *address));
+        }
+        refused
     }
 
     fn counts(subflows: &Subflows, wan: u8) -> (u64, u64, u64) {
@@ -147,6 +195,23 @@ mod tests {
         );
         assert_eq!(refused, [bad.source, bad.source]);
         assert_eq!([1, 2, 3].map(|wan| counts(&subflows, wan)), [(1, 0, 0), (0, 1, 0), (0, 0, 2)]);
+    }
+
+    #[test]
+    fn a_join_that_ends_at_once_was_refused_by_the_server() {
+        let mut subflows = Subflows::default();
+        let (first, second) = (subflow(7, 1, 1000), subflow(7, 2, 2000));
+        let mut at = |event, ms: u64| subflows.hear(&event, Time(ms * 1000));
+        at(Event::Created(first), 0);
+        at(Event::Joined(second), 100);
+        assert!(at(Event::Ended { subflow: second, error: 0 }, 160));
+        at(Event::Joined(second), 200);
+        assert!(!at(Event::Ended { subflow: second, error: 110 }, 1_300));
+        // It waited, and its endpoint was taken away.
+        at(Event::Ended { subflow: second, error: 104 }, 2_000);
+        assert_eq!(counts(&subflows, 2), (0, 1, 1));
+        let signs = [(first.source, true), (second.source, true), (second.source, false)];
+        assert_eq!((subflows.take_signs(), subflows.take_signs().len()), (signs.into_iter().collect(), 0));
     }
 
     #[test]
@@ -193,15 +258,16 @@ mod tests {
             let mut subflows = Subflows::default();
             for (what, token, port) in events {
                 let subflow = subflow(token, 1, port);
-                subflows.hear(&match what {
+                let event = match what {
                     0 => Event::Created(subflow),
                     1 => Event::Joined(subflow),
                     2 => Event::Ended { subflow, error: 0 },
                     _ => Event::Closed(token),
-                });
+                };
+                subflows.hear(&event, Time(0));
             }
             for token in 0..4 {
-                subflows.hear(&Event::Closed(token));
+                subflows.hear(&Event::Closed(token), Time(0));
             }
             prop_assert!(subflows.live.is_empty());
         }

@@ -83,8 +83,8 @@ pub struct WanStatus {
     pub endpoints: Vec<EndpointStatus>,
     /// What becomes of MPTCP on its way to the server: "passes", "stripped" or "dropped"; null before a test was answered.
     pub mptcp: Option<String>,
-    /// What became of it on the addresses that it has.
-    pub mptcp_counts: MptcpCounts,
+    /// What became of it on the addresses that it has; null from a manager of routes alone, which does not hear of it.
+    pub mptcp_counts: Option<MptcpCounts>,
     /// Bytes per second received, averaged over half a second.
     pub rx_rate: u64,
     /// Bytes per second sent.
@@ -105,14 +105,14 @@ pub struct WanStatus {
     pub probe_bytes_month: Option<u64>,
 }
 
-/// What became of MPTCP's connections that this machine has begun, since the manager did.
+/// What became of MPTCP's connections that this machine has begun, since the manager did; its own tests are among them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct MptcpCounts {
     /// Connections that began here and are MPTCP. Those that came to be plain TCP at once are the proxy's to count.
     pub connections: u64,
     /// Subflows that joined a connection.
     pub joins: u64,
-    /// Those that were refused, or answered without MPTCP; of those that nobody answered nothing is heard.
+    /// Those that were refused, answered without MPTCP, or, which the kernel tells after two minutes, not answered.
     pub joins_refused: u64,
 }
 

@@ -22,6 +22,7 @@ use crate::topology::{Lab, device};
 pub const CASES: &[Case] = cases!("mptcp":
     a_wan_that_drops_it_is_not_the_best_default_while_another_lives within 120,
     one_that_strips_it_is_told_and_its_joins_are_counted within 120,
+    joins_that_the_server_refuses_are_counted within 120,
     connections_that_come_to_be_tcp_are_counted_and_have_their_wan_tested within 180,
     where_no_wan_lets_it_pass_nothing_moves within 120,
 );
@@ -145,6 +146,23 @@ fn one_that_strips_it_is_told_and_its_joins_are_counted() -> Result {
     Ok(())
 }
 
+/// As by a server whose path manager has no room for more: it answers a join, and refuses it then.
+fn joins_that_the_server_refuses_are_counted() -> Result {
+    let (router, _server, _client, _manager) = bonded()?;
+    is_found(2, "passes")?;
+    router.lab.server.run("ip mptcp limits set subflows 0")?;
+    let before = wan(2)?.mptcp_counts;
+    for _ in 0..4 {
+        comes_back_whole(&router, 1 << 20)?;
+    }
+    let counted = until(Duration::from_secs(10) * patience(), || {
+        let now = wan(2)?.mptcp_counts;
+        Ok(now.joins_refused >= before.joins_refused + 4 && now.joins == before.joins)
+    })?;
+    check!(counted.is_some(), "{before:?}, then {:?}", wan(2)?);
+    Ok(())
+}
+
 /// Nobody waits for an hour until the WAN is tested again.
 fn connections_that_come_to_be_tcp_are_counted_and_have_their_wan_tested() -> Result {
     let (router, _server, _client, _manager) = bonded()?;
@@ -164,15 +182,15 @@ fn connections_that_come_to_be_tcp_are_counted_and_have_their_wan_tested() -> Re
     Ok(())
 }
 
-/// As with a server that has no MPTCP: there is nothing better to move to, and it is said.
+/// There is nothing better to move to, and that it may be the server is said.
 fn where_no_wan_lets_it_pass_nothing_moves() -> Result {
     let lab = Lab::two_wans()?;
     let _server = start_server_in(&lab.server)?;
-    begin(lab.isp(1), Does::Strips)?;
+    begin(lab.isp(1), Does::Drops)?;
     begin(lab.isp(2), Does::Strips)?;
     let managed = Managed::start(lab, &configured()?)?;
-    is_found(1, "stripped")?;
     is_found(2, "stripped")?;
+    is_found(1, "dropped")?;
     let shown = manager::run(&managed.lab, &["status"])?.stdout;
     check!(shown.contains("no connection to the server is MPTCP"), "{shown}");
     check!(!shown.contains("stripped on its way"), "{shown}");

@@ -60,13 +60,13 @@ const WAN: [(&str, &str, OfWan); 21] = [
         Some(Number(u64::from(w.mptcp.as_ref()? == "passes"), 0))
     }),
     ("wan_mptcp_connections_total", "Connections that began there and are MPTCP.", |w| {
-        Some(Number(w.mptcp_counts.connections, 0))
+        Some(Number(w.mptcp_counts?.connections, 0))
     }),
     ("wan_mptcp_joins_total", "Subflows that joined a connection.", |w| {
-        Some(Number(w.mptcp_counts.joins, 0))
+        Some(Number(w.mptcp_counts?.joins, 0))
     }),
     ("wan_mptcp_joins_refused_total", "Those that were refused.", |w| {
-        Some(Number(w.mptcp_counts.joins_refused, 0))
+        Some(Number(w.mptcp_counts?.joins_refused, 0))
     }),
     ("wan_table", "The routing table with its own default route.", |w| Some(Number(w.table.into(), 0))),
 ];

@@ -69,13 +69,10 @@ pub fn why(wan: &WanStatus) -> String {
 
 /// What became of MPTCP on it, if anything did.
 fn mptcp(wan: &WanStatus) -> Option<String> {
-    let MptcpCounts { connections, joins, joins_refused } = wan.mptcp_counts;
-    let counts = [connections, joins, joins_refused].map(|count| count.to_string());
-    let [connections, joins, refused] = counts.each_ref().map(String::as_str);
-    (wan.mptcp_counts != MptcpCounts::default()).then(|| {
-        ["  MPTCP: ", connections, " connections began here, ", joins, " joined, ", refused, " were refused"]
-            .concat()
-    })
+    let MptcpCounts { connections, joins, joins_refused } =
+        wan.mptcp_counts.filter(|counts| *counts != MptcpCounts::default())?;
+    let [connections, joins, refused] = [connections, joins, joins_refused].map(|count| count.to_string());
+    Some(["  MPTCP: ", &connections, " begun here, ", &joins, " joined, ", &refused, " refused"].concat())
 }
 
 fn row(wan: &WanStatus) -> [String; 12] {

@@ -222,7 +222,7 @@ fn wan(name: &str) -> WanStatus {
         table: 5201,
         endpoints: [1, 2].map(endpoint).to_vec(),
         mptcp: Some("passes".into()),
-        mptcp_counts: MptcpCounts { connections: 40, joins: 38, joins_refused: 1 },
+        mptcp_counts: Some(MptcpCounts { connections: 40, joins: 38, joins_refused: 1 }),
         rx_rate: 11_762_500,
         tx_rate: 40_000,
         rx_bytes: 123_456_789_012,

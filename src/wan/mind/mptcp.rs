@@ -12,8 +12,11 @@ impl Mind {
     /// The WANs that live and lead to one of these servers, as far as tests are concerned.
     pub fn testable(&self, servers: &[SocketAddr]) -> Vec<Candidate> {
         let of = |wan: &Wan| {
-            let to = servers.iter().find(|server| self.leads_to(wan.index, server.ip()))?;
-            let address = self.world.global_addresses(wan.index, Family::of(to.ip())).next()?.local;
+            let leads = servers.iter().filter(|server| self.leads_to(wan.index, server.ip()));
+            let from = |server: &SocketAddr| {
+                Some(self.world.global_addresses(wan.index, Family::of(server.ip())).next()?.local)
+            };
+            let address = leads.filter_map(from).next()?;
             Some(Candidate { index: wan.index, address, is_sure: is_up(wan) })
         };
         self.wans.iter().filter(|wan| is_live(wan)).filter_map(of).collect()
@@ -24,20 +27,27 @@ impl Mind {
         self.world.defaults(TABLE_MAIN, Family::of(address), index).next().is_some()
     }
 
-    /// Some WAN is known to lead to a server that speaks MPTCP.
+    /// Some WAN that lives is known to lead to a server that speaks MPTCP.
     pub fn is_mptcp_known(&self) -> bool {
-        self.wans.iter().any(|wan| wan.mptcp == Some(Mptcp::Passes))
+        self.wans.iter().any(|wan| is_live(wan) && wan.mptcp == Some(Mptcp::Passes))
     }
 
-    pub(super) fn on_mptcp(&mut self, index: IfIndex, found: Mptcp, now: Time, actions: &mut Vec<Action>) {
+    pub(super) fn on_mptcp(
+        &mut self,
+        index: IfIndex,
+        found: Option<Mptcp>,
+        now: Time,
+        actions: &mut Vec<Action>,
+    ) {
         let Some(wan) = self.wans.iter_mut().find(|w| w.index == index) else { return };
-        let before = wan.mptcp.replace(found);
-        if before == Some(found) {
+        let before = std::mem::replace(&mut wan.mptcp, found);
+        if before == found {
             return;
         }
         self.replan = true;
-        // That all is well is no news.
-        if before.is_none() && found == Mptcp::Passes {
+        // That all is well, or was, is no news.
+        let is_news = |known: Option<Mptcp>| known.is_some_and(|known| known != Mptcp::Passes);
+        if !is_news(before) && !is_news(found) {
             return;
         }
         let state = wan.liveness.state();
@@ -49,10 +59,14 @@ impl Mind {
         actions.push(Action::Tell(decision));
     }
 
-    /// MPTCP is dropped on its way, and there is another that it passes on.
+    /// MPTCP is dropped on its way, and there is another that it passes on: none that its owner, or its price, keeps for
+    /// when no other lives.
     pub(super) fn drops_mptcp(&self, wan: &Wan) -> bool {
-        let passes =
-            |w: &Wan| is_live(w) && w.mptcp == Some(Mptcp::Passes) && !self.settings.backup.contains(&w.name);
+        let metered = |wan: &Wan| self.is_metered(wan);
+        let passes = |other: &Wan| {
+            let is_better = is_live(other) && other.mptcp == Some(Mptcp::Passes);
+            is_better && !self.is_backup(other) && (!metered(other) || metered(wan))
+        };
         wan.mptcp == Some(Mptcp::Dropped) && self.wans.iter().any(passes)
     }
 }

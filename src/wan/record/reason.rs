@@ -95,8 +95,8 @@ pub enum Reason {
     },
     /// Not slow any more.
     NoBackup,
-    /// It was tested what becomes of MPTCP on its way to the server.
-    Mptcp(Mptcp),
+    /// It was tested what becomes of MPTCP on its way to the server; or that is not known any more.
+    Mptcp(Option<Mptcp>),
     /// The settings say that it is no WAN.
     Excluded,
     /// It was gone, and another WAN took its place.
@@ -148,9 +148,10 @@ impl Reason {
             Reason::ServerBack => "server-back",
             Reason::MadeBackup { .. } => "backup",
             Reason::NoBackup => "no-backup",
-            Reason::Mptcp(Mptcp::Passes) => "mptcp-passes",
-            Reason::Mptcp(Mptcp::Stripped) => "mptcp-stripped",
-            Reason::Mptcp(Mptcp::Dropped) => "mptcp-dropped",
+            Reason::Mptcp(None) => "mptcp-unknown",
+            Reason::Mptcp(Some(Mptcp::Passes)) => "mptcp-passes",
+            Reason::Mptcp(Some(Mptcp::Stripped)) => "mptcp-stripped",
+            Reason::Mptcp(Some(Mptcp::Dropped)) => "mptcp-dropped",
             Reason::Excluded => "excluded",
             Reason::Forgotten => "forgotten",
             Reason::NoPlace => "no-place",
@@ -264,9 +265,10 @@ impl Reason {
             "server-back" => Reason::ServerBack,
             "backup" => Reason::MadeBackup { rtt: duration("rtt_us")?, best: duration("best_us")? },
             "no-backup" => Reason::NoBackup,
-            "mptcp-passes" => Reason::Mptcp(Mptcp::Passes),
-            "mptcp-stripped" => Reason::Mptcp(Mptcp::Stripped),
-            "mptcp-dropped" => Reason::Mptcp(Mptcp::Dropped),
+            "mptcp-unknown" => Reason::Mptcp(None),
+            "mptcp-passes" => Reason::Mptcp(Some(Mptcp::Passes)),
+            "mptcp-stripped" => Reason::Mptcp(Some(Mptcp::Stripped)),
+            "mptcp-dropped" => Reason::Mptcp(Some(Mptcp::Dropped)),
             "excluded" => Reason::Excluded,
             "forgotten" => Reason::Forgotten,
             "no-place" => Reason::NoPlace,
@@ -334,12 +336,15 @@ impl fmt::Display for Reason {
                 )
             }
             Reason::NoBackup => write!(f, "no backup any more: RTT near the best"),
-            Reason::Mptcp(Mptcp::Passes) => write!(f, "MPTCP passes to the server"),
-            Reason::Mptcp(Mptcp::Stripped) => write!(
+            Reason::Mptcp(None) => {
+                write!(f, "whether MPTCP passes to the server is not known any more: it does not answer")
+            }
+            Reason::Mptcp(Some(Mptcp::Passes)) => write!(f, "MPTCP passes to the server"),
+            Reason::Mptcp(Some(Mptcp::Stripped)) => write!(
                 f,
                 "MPTCP to the server came to be plain TCP: it is stripped on the way, or the server has none"
             ),
-            Reason::Mptcp(Mptcp::Dropped) => {
+            Reason::Mptcp(Some(Mptcp::Dropped)) => {
                 write!(f, "MPTCP to the server is dropped on the way, plain TCP passes")
             }
             Reason::Excluded => write!(f, "excluded by the settings"),

@@ -201,7 +201,11 @@ impl<'a> Reader<'a> {
             "f" => Event::SubflowFailed(words.address()),
             "x" => {
                 let (index, word) = (words.index(), words.word());
-                Mptcp::from_word(word).map(|found| Event::Mptcp(index, found)).ok_or_else(|| alien(word))?
+                match (Mptcp::from_word(word), word) {
+                    (None, "-") => Event::Mptcp(index, None),
+                    (None, _) => return Err(alien(word)),
+                    (found, _) => Event::Mptcp(index, found),
+                }
             }
             "r" => words.name().map_or(Event::Tick, Event::Release),
             "k" => words.name().map_or(Event::Tick, Event::Keep),

@@ -136,7 +136,10 @@ fn entry() -> impl Strategy<Value = Entry> {
         counters,
         few_counters,
         ip().prop_map(Event::SubflowFailed),
-        (any::<u32>(), prop_oneof![Just(Mptcp::Passes), Just(Mptcp::Stripped), Just(Mptcp::Dropped)])
+        (
+            any::<u32>(),
+            option::of(prop_oneof![Just(Mptcp::Passes), Just(Mptcp::Stripped), Just(Mptcp::Dropped)])
+        )
             .prop_map(|(index, found)| Event::Mptcp(IfIndex(index), found)),
         link().prop_map(|link| Event::Release(link.name)),
         link().prop_map(|link| Event::Keep(link.name)),

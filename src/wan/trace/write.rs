@@ -7,6 +7,7 @@ use super::{MAGIC, VERSION, decision_line};
 use crate::types::{IfIndex, Time};
 use crate::wan::liveness::Method;
 use crate::wan::mind::{Action, Event};
+use crate::wan::mptcp::Mptcp;
 use crate::wan::settings::Settings;
 use crate::wan::world::{Memory, World};
 
@@ -57,7 +58,9 @@ impl Writer {
         match event {
             Event::Answer { index, seq } => self.add(format_args!(" {} {seq}\n", index.0)),
             Event::SubflowFailed(address) => self.add(format_args!(" {address}\n")),
-            Event::Mptcp(index, found) => self.add(format_args!(" {} {}\n", index.0, found.word())),
+            Event::Mptcp(index, found) => {
+                self.add(format_args!(" {} {}\n", index.0, found.map_or("-", Mptcp::word)));
+            }
             Event::Release(name) | Event::Keep(name) => self.add(format_args!(" {name}\n")),
             Event::Counters(counters) => self.counters(counters),
             Event::World(world) => {
