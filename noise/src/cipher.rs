@@ -8,9 +8,17 @@ use snow::types::Cipher;
 const KEY: usize = 32;
 const TAG: usize = 16;
 
-/// A key; nothing before it is set.
+/// A key; nothing before it is set. Ring's own form of it has room for AES too, half a KB for each direction of each connection,
+/// and is made for every message in no time.
 #[derive(Default)]
-pub struct ChaChaPoly(Option<LessSafeKey>);
+pub struct ChaChaPoly(Option<[u8; KEY]>);
+
+impl ChaChaPoly {
+    fn key(&self) -> Option<LessSafeKey> {
+        // It has the algorithm's length.
+        UnboundKey::new(&CHACHA20_POLY1305, self.0.as_ref()?).ok().map(LessSafeKey::new)
+    }
+}
 
 impl Cipher for ChaChaPoly {
     fn name(&self) -> &'static str {
@@ -18,13 +26,12 @@ impl Cipher for ChaChaPoly {
     }
 
     fn set(&mut self, key: &[u8; KEY]) {
-        // It has the algorithm's length.
-        self.0 = UnboundKey::new(&CHACHA20_POLY1305, key).ok().map(LessSafeKey::new);
+        self.0 = Some(*key);
     }
 
     fn encrypt(&self, nonce: u64, aad: &[u8], plain: &[u8], out: &mut [u8]) -> usize {
         // Snow asks with as much room as it takes, and has no word for a failure: a wrong tag is one to the other end.
-        let (Some(key), Some((body, rest))) = (&self.0, out.split_at_mut_checked(plain.len())) else {
+        let (Some(key), Some((body, rest))) = (self.key(), out.split_at_mut_checked(plain.len())) else {
             return 0;
         };
         body.copy_from_slice(plain);
@@ -43,7 +50,7 @@ impl Cipher for ChaChaPoly {
 
     fn decrypt(&self, nonce: u64, aad: &[u8], sealed: &[u8], out: &mut [u8]) -> Result<usize, Error> {
         let (body, tag) = sealed.split_last_chunk::<TAG>().ok_or(Error::Decrypt)?;
-        let key = self.0.as_ref().ok_or(Error::Decrypt)?;
+        let key = self.key().ok_or(Error::Decrypt)?;
         let out = out.get_mut(..body.len()).ok_or(Error::Decrypt)?;
         out.copy_from_slice(body);
         let opened = key.open_in_place_separate_tag(number(nonce), Aad::from(aad), Tag::from(*tag), out, 0..);

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -32,9 +32,26 @@ pub enum Protocol {
 
 /// A connection.
 pub struct Stream {
-    socket: Async<OwnedFd>,
+    socket: Async<Socket>,
+}
+
+/// Its descriptor, and in what would be padding beside it: every byte of a stream is one of every connection.
+struct Socket {
+    fd: OwnedFd,
     /// It was told that it has come to be plain TCP.
     is_told: Cell<bool>,
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
 }
 
 impl Stream {
@@ -94,7 +111,7 @@ impl Stream {
     }
 
     fn new(socket: OwnedFd) -> io::Result<Stream> {
-        Ok(Stream { socket: Async::new(socket)?, is_told: Cell::new(false) })
+        Ok(Stream { socket: Async::new(Socket { fd: socket, is_told: Cell::new(false) })? })
     }
 
     /// What both ends of a relay want: no waiting for more to send, and news of peers that are gone.
@@ -214,7 +231,8 @@ impl Stream {
     /// That is told once.
     pub fn falls_back(&self) -> bool {
         let is_tcp = || !self.is_mptcp() || mptcp::has_fallen_back(&self.socket);
-        !self.is_told.get() && is_tcp() && !self.is_told.replace(true)
+        let is_told = &self.socket.get_ref().is_told;
+        !is_told.get() && is_tcp() && !is_told.replace(true)
     }
 
     /// Bytes written that the other end has not acknowledged, of MPTCP in whatever subflow (SIOCOUTQ, tcp(7), here by its
