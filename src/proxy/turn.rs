@@ -13,12 +13,7 @@ pub struct Turn(u32);
 impl Turn {
     /// Something was done: the others' turn, if it was the last of this one.
     pub async fn done(&mut self) {
-        self.did(1).await;
-    }
-
-    /// The same of something that is worth so many.
-    pub async fn did(&mut self, shares: u32) {
-        self.0 += shares;
+        self.0 += 1;
         if self.0 >= TURN {
             self.0 = 0;
             future::yield_now().await;

@@ -9,7 +9,7 @@ use nix::unistd::pipe2;
 use super::stream::{Stream, retry};
 
 /// How much a pipe is asked to hold; what the kernel gives may be less (pipe(7), pipe-max-size).
-pub const SIZE: usize = 1 << 20;
+const SIZE: i32 = 256 << 10;
 
 /// A pipe that holds what was read of one connection and not yet written to another.
 pub struct Pipe {
@@ -26,7 +26,7 @@ impl Pipe {
         let flags = nix::fcntl::OFlag::O_CLOEXEC | nix::fcntl::OFlag::O_NONBLOCK;
         let (out, into) = pipe2(flags)?;
         // Its usual 64 KiB do as well.
-        let _ = fcntl(&into, F_SETPIPE_SZ(SIZE as i32));
+        let _ = fcntl(&into, F_SETPIPE_SZ(SIZE));
         Ok(Pipe { out, into })
     }
 
