@@ -137,8 +137,8 @@ impl Client {
         ProxyStatus {
             way: way.to_owned(),
             servers: self.upstreams.iter().enumerate().map(server).collect(),
-            connections: self.connections.get(),
-            fallbacks: self.fallbacks.status(),
+            connections: Some(self.connections.get()),
+            fallbacks: Some(self.fallbacks.status()),
             up_bytes: self.meter.up.bytes.get(),
             down_bytes: self.meter.down.bytes.get(),
             direct_up_bytes: self.direct.up.bytes.get(),

@@ -157,10 +157,10 @@ pub struct ProxyStatus {
     pub way: String,
     /// The servers, as they are set.
     pub servers: Vec<ProxyServer>,
-    /// Connections to servers, begun.
-    pub connections: u64,
+    /// Connections to servers, begun. An older client, which an upgrade leaves running, does not tell.
+    pub connections: Option<u64>,
     /// Those that were to be MPTCP and came to be plain TCP.
-    pub fallbacks: Vec<ProxyFallbacks>,
+    pub fallbacks: Option<Vec<ProxyFallbacks>>,
     /// Bytes carried by servers: sent.
     pub up_bytes: u64,
     /// And received.
@@ -240,16 +240,16 @@ impl ProxyStatus {
 
     /// A line for people, if any connection came to be plain TCP.
     fn fallbacks_text(&self) -> String {
-        let sum: u64 = self.fallbacks.iter().map(|f| f.connections).sum();
+        let fallbacks = self.fallbacks.as_deref().unwrap_or_default();
+        let sum: u64 = fallbacks.iter().map(|f| f.connections).sum();
         if sum == 0 {
             return String::new();
         }
-        let of: Vec<String> = self
-            .fallbacks
+        let of: Vec<String> = fallbacks
             .iter()
             .map(|f| [f.connections.to_string().as_str(), " from ", &f.address].concat())
             .collect();
-        let (sum, all) = (sum.to_string(), self.connections.to_string());
+        let (sum, all) = (sum.to_string(), self.connections.unwrap_or_default().to_string());
         [&sum, " of ", &all, " connections to servers came to be plain TCP: ", &of.join(", "), "\n"].concat()
     }
 

@@ -135,13 +135,15 @@ fn of_proxy(out: &mut String, proxy: Option<&ProxyStatus>) {
     for way in WAYS {
         sample(out, "proxy_way", &[("way", way)], &Number((proxy.way == way).into(), 0));
     }
-    let fallbacks = "proxy_fallbacks_total";
-    family(out, fallbacks, "Connections to servers that were to be MPTCP and came to be plain TCP.");
-    for of in &proxy.fallbacks {
-        sample(out, fallbacks, &[("address", &of.address)], &Number(of.connections, 0));
+    if let (Some(connections), Some(fallbacks)) = (proxy.connections, &proxy.fallbacks) {
+        let name = "proxy_fallbacks_total";
+        family(out, name, "Connections to servers that were to be MPTCP and came to be plain TCP.");
+        for of in fallbacks {
+            sample(out, name, &[("address", &of.address)], &Number(of.connections, 0));
+        }
+        family(out, "proxy_connections_total", "Connections to servers.");
+        sample(out, "proxy_connections_total", &[], &Number(connections, 0));
     }
-    family(out, "proxy_connections_total", "Connections to servers.");
-    sample(out, "proxy_connections_total", &[], &Number(proxy.connections, 0));
     for (name, help, by_server, direct) in [
         (
             "proxy_receive_bytes_total",

@@ -21,8 +21,8 @@ fn proxy() -> ProxyStatus {
             server("203.0.113.1:32768", true, None, Some(24), ""),
             server("[2001:db8::1]:443", false, Some(3_900), None, "refused"),
         ],
-        connections: 120,
-        fallbacks: Vec::new(),
+        connections: Some(120),
+        fallbacks: Some(Vec::new()),
         up_bytes: 1,
         down_bytes: 2,
         direct_up_bytes: 3,
@@ -40,11 +40,15 @@ fn the_proxy_tells_where_connections_go_and_why() {
          [2001:db8::1]:443: silent for 3 s: refused\n"
     );
     let from = |address: &str, connections| ProxyFallbacks { address: address.to_string(), connections };
-    proxy.fallbacks = vec![from("198.18.2.2", 2), from("2001:db8::2", 1)];
+    proxy.fallbacks = Some(vec![from("198.18.2.2", 2), from("2001:db8::2", 1)]);
     let told =
         "3 of 120 connections to servers came to be plain TCP: 2 from 198.18.2.2, 1 from 2001:db8::2\n";
     assert!(proxy.line().ends_with(told) && proxy.text().ends_with(told), "{}", proxy.text());
-    proxy.fallbacks.clear();
+    // As an older client has it.
+    let older = proxy.to_json().replace(",\"connections\":120", "").replace("fallbacks", "something");
+    let older = ProxyStatus::from_json(&older).unwrap();
+    assert_eq!((older.connections, &older.fallbacks), (None, &None));
+    proxy.fallbacks = None;
     proxy.way = "direct".to_string();
     proxy.servers = vec![server("203.0.113.1:32768", true, Some(12_000), Some(24), "")];
     assert_eq!(
@@ -62,7 +66,7 @@ fn the_proxy_tells_where_connections_go_and_why() {
 #[test]
 fn metrics_of_the_proxy_are_there_whether_a_manager_runs_or_not() {
     let mut proxy = proxy();
-    proxy.fallbacks.push(ProxyFallbacks { address: "198.18.2.2".to_string(), connections: 2 });
+    proxy.fallbacks = Some(vec![ProxyFallbacks { address: "198.18.2.2".to_string(), connections: 2 }]);
     proxy.servers.push(server("192.0.2.1:443", false, None, None, ""));
     for managers in [&[][..], &[status("bond", &["wan1"])]] {
         let shown = prometheus::text(managers, Some(&proxy));

@@ -79,8 +79,8 @@ mod tests {
         Ok(Some(ProxyStatus {
             way: way.to_string(),
             servers: vec![server("203.0.113.1:443", true, None), server("192.0.2.1:443", false, Some(3_000))],
-            connections: 0,
-            fallbacks: Vec::new(),
+            connections: None,
+            fallbacks: None,
             up_bytes,
             down_bytes,
             direct_up_bytes,
