@@ -389,28 +389,6 @@ impl Mind {
         }
     }
 
-    fn watch_backups(&mut self, now: Time, actions: &mut Vec<Action>) {
-        let up = |w: &&Wan| w.liveness.state() == State::Up;
-        let best = self.wans.iter().filter(up).filter_map(|w| w.liveness.rtt().average()).min();
-        let Some(best) = best else { return };
-        for at in 0..self.wans.len() {
-            let others = self.wans.iter().enumerate().filter(|(i, w)| *i != at && up(w));
-            let others_rate =
-                others.map(|(_, w)| w.traffic.rates()).map(|(rx, tx)| rx + tx).max().unwrap_or(0);
-            let Some(wan) = self.wans.get_mut(at) else { break };
-            let (rx, tx) = wan.traffic.rates();
-            let rtt = wan.liveness.rtt().average().unwrap_or(best);
-            if !wan.backup.watch(now, rtt, best, rx + tx, others_rate) {
-                continue;
-            }
-            let reason =
-                if wan.backup.is_backup() { Reason::MadeBackup { rtt, best } } else { Reason::NoBackup };
-            let (name, state) = (wan.name.clone(), wan.liveness.state());
-            self.tell(&name, state, reason, now, actions);
-            self.replan = true;
-        }
-    }
-
     /// The probes that are due, and their witnesses.
     fn ask(&mut self, now: Time, actions: &mut Vec<Action>) {
         let best = self
