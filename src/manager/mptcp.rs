@@ -13,7 +13,7 @@ use crate::sys::sysfs;
 use crate::tasks::spawn;
 use crate::types::{IfIndex, IfName, Time};
 use crate::wan::mind::Event;
-use crate::wan::mptcp::{Mptcp, Running, Tests};
+use crate::wan::mptcp::{Answer, Mptcp, Running, Tests};
 use crate::wan::subflows::Subflows;
 
 /// A WAN that drops MPTCP's SYN would else turn MPTCP off for all connections on all WANs for an hour (since 6.12).
@@ -114,11 +114,17 @@ impl Manager {
 /// What becomes of MPTCP on the way to the first of these servers that answers.
 async fn test(name: &IfName, servers: &[SocketAddr]) -> Option<Mptcp> {
     for server in servers {
-        match probe::mptcp(name, *server).await {
+        match ask(name, *server).await {
             Ok(None) => {}
             Ok(found) => return found,
             Err(e) => log::debug!("{name}: cannot test MPTCP to {server}: {e}"),
         }
     }
     None
+}
+
+async fn ask(name: &IfName, server: SocketAddr) -> std::io::Result<Option<Mptcp>> {
+    let answer = probe::mptcp(name, server).await?;
+    let opens = answer == Answer::Nothing && probe::opens(name, server).await?;
+    Ok(Mptcp::of(answer, opens))
 }

@@ -16,7 +16,7 @@ use smol::future::FutureExt;
 
 use super::mptcp::{self, IPPROTO_MPTCP};
 use crate::types::IfName;
-use crate::wan::mptcp::Mptcp;
+use crate::wan::mptcp::Answer;
 use crate::wire::icmp::{self, Echo};
 use crate::wire::tproxy::DIRECT;
 
@@ -24,8 +24,6 @@ use crate::wire::tproxy::DIRECT;
 const TCP_TIMEOUT: Duration = Duration::from_secs(4);
 /// Longer than until Linux tries without the options (at 3 s from 6.12 on, syn_retrans_before_tcp_fallback).
 const MPTCP_TIMEOUT: Duration = Duration::from_secs(5);
-/// It had to leave at least so many unanswered before.
-const SYNS_WITH_OPTIONS: u32 = 2;
 /// struct icmp_filter's socket option (uapi/linux/icmp.h); level is SOL_RAW.
 const ICMP_FILTER: libc::c_int = 1;
 const SOL_RAW: libc::c_int = 255;
@@ -105,24 +103,27 @@ pub async fn knock(device: &IfName, target: SocketAddr) -> io::Result<bool> {
     Ok(!matches!(asked, Asked::Silent))
 }
 
-/// What becomes of MPTCP on the way from `device` to a server; nothing if the server does not answer TCP either.
+/// Whether `target` gives a connection of plain TCP to who asks from `device`.
+pub async fn opens(device: &IfName, target: SocketAddr) -> io::Result<bool> {
+    let asked = connect(device, target, libc::IPPROTO_TCP, TCP_TIMEOUT).await?;
+    Ok(matches!(asked, Asked::Open(_)))
+}
+
+/// How a server answers who asks for MPTCP from `device`.
 ///
 /// # Errors
 /// What the system says: that the kernel has no MPTCP, or none that tells what it does (before 5.16).
-pub async fn mptcp(device: &IfName, server: SocketAddr) -> io::Result<Option<Mptcp>> {
+pub async fn mptcp(device: &IfName, server: SocketAddr) -> io::Result<Answer> {
     if !mptcp::is_told() {
         return Err(io::ErrorKind::Unsupported.into());
     }
-    if let Asked::Open(socket) = connect(device, server, IPPROTO_MPTCP, MPTCP_TIMEOUT).await? {
-        // Linux leaves the options out of a SYN that it sends for the third or fourth time.
-        return Ok(Some(match mptcp::has_fallen_back(&socket) {
-            false => Mptcp::Passes,
-            true if mptcp::retransmissions(&socket) < SYNS_WITH_OPTIONS => Mptcp::Stripped,
-            true => Mptcp::Dropped,
-        }));
-    }
-    let plain = connect(device, server, libc::IPPROTO_TCP, TCP_TIMEOUT).await?;
-    Ok(matches!(plain, Asked::Open(_)).then_some(Mptcp::Dropped))
+    Ok(match connect(device, server, IPPROTO_MPTCP, MPTCP_TIMEOUT).await? {
+        Asked::Open(socket) if mptcp::has_fallen_back(&socket) => {
+            Answer::Tcp { syns_before: mptcp::retransmissions(&socket) }
+        }
+        Asked::Open(_) => Answer::Mptcp,
+        Asked::Refused | Asked::Silent => Answer::Nothing,
+    })
 }
 
 async fn connect(

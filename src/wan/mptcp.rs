@@ -12,6 +12,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Between two tests that somebody's word brings about; twice as long each time that nothing comes of it.
 const PAUSE: Duration = Duration::from_secs(20);
 
+/// Linux sends at least so many SYNs with the options before it leaves them out (since 6.12, syn_retrans_before_tcp_fallback).
+const SYNS_WITH_OPTIONS: u32 = 2;
+
 /// What becomes of MPTCP on a way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mptcp {
@@ -23,7 +26,32 @@ pub enum Mptcp {
     Dropped,
 }
 
+/// How a server answers who asks for MPTCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// With MPTCP.
+    Mptcp,
+    /// With plain TCP, when so many SYNs had not been answered.
+    Tcp {
+        /// So many.
+        syns_before: u32,
+    },
+    /// With a refusal, or not at all.
+    Nothing,
+}
+
 impl Mptcp {
+    /// What an answer means; `opens` tells whether plain TCP is answered where nothing was. Nothing if the server answers
+    /// neither.
+    pub fn of(answer: Answer, opens: bool) -> Option<Mptcp> {
+        match answer {
+            Answer::Mptcp => Some(Mptcp::Passes),
+            Answer::Tcp { syns_before: 0..SYNS_WITH_OPTIONS } => Some(Mptcp::Stripped),
+            Answer::Tcp { .. } => Some(Mptcp::Dropped),
+            Answer::Nothing => opens.then_some(Mptcp::Dropped),
+        }
+    }
+
     /// As one word.
     pub fn word(self) -> &'static str {
         match self {
@@ -215,6 +243,20 @@ mod tests {
         // There is another server.
         tests.forget();
         assert!(begins(&mut tests, &live(2), 3617).is_some());
+    }
+
+    #[test]
+    fn a_late_answer_without_the_options_is_to_a_syn_without_them() {
+        let tcp = |syns_before| Mptcp::of(Answer::Tcp { syns_before }, false);
+        assert_eq!(
+            [0, 1, 2, 3].map(tcp),
+            [Mptcp::Stripped, Mptcp::Stripped, Mptcp::Dropped, Mptcp::Dropped].map(Some)
+        );
+        assert_eq!(Mptcp::of(Answer::Mptcp, false), Some(Mptcp::Passes));
+        assert_eq!(
+            [true, false].map(|opens| Mptcp::of(Answer::Nothing, opens)),
+            [Some(Mptcp::Dropped), None]
+        );
     }
 
     #[test]
